@@ -1,0 +1,156 @@
+package netdev
+
+import (
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"usersock/internal/wire"
+)
+
+// Device carries whole IP packets of either version, one a call, with no link
+// header. It is what others implement to write a link; [FromDevice] makes one
+// of it.
+type Device interface {
+	// MTU is the length of the longest packet in bytes, 68 to 65535, and at
+	// least 1280 if the device carries IPv6. It is read once.
+	MTU() int
+
+	// Send takes one packet, at most MTU bytes long, and does not keep it
+	// after it returns. It is called by many goroutines at a time, from
+	// inside calls that send on a socket, so it must not block: a device that
+	// is full drops. An error is counted as a lost packet, and nothing else:
+	// the link goes on.
+	Send(packet []byte) error
+
+	// Attach gives the device the function that takes inbound packets, before
+	// the first Send. It is called once more, with nil, when the link is
+	// closed; from then on the device has nobody to deliver to.
+	//
+	// deliver copies the packet. It may be called by any goroutine, many at a
+	// time, also from inside Send; the device must hold no lock then that its
+	// Send or Attach takes. What is empty, malformed, longer than the MTU or
+	// arrives after the close is counted and dropped.
+	//
+	// Attach must not wait for a deliver call that is in progress.
+	Attach(deliver func(packet []byte))
+
+	// Close ends the device. It is called once, by the goroutine that closes
+	// the link, after Attach(nil). Its error is dropped with the link.
+	Close() error
+}
+
+// DeviceConfig says how a link uses its device. Its zero value works.
+type DeviceConfig struct {
+	// Queued puts every inbound packet into a queue that a goroutine of the
+	// link delivers. Without it TCP and UDP packets are delivered inside the
+	// device's call of deliver.
+	Queued bool
+
+	// QueueLimit is how many packets may wait for the stack; 0 is 4096. What
+	// does not fit, or would exceed 32 MiB, is dropped and counted.
+	QueueLimit int
+}
+
+// FromDevice returns the link that sends and receives through dev, and owns
+// dev from then on. There are no offloads: dev gets and gives packets with
+// their checksums in place.
+func FromDevice(dev Device, cfg DeviceConfig) Link {
+	l := &deviceLink{dev: dev, queued: cfg.Queued}
+	l.emit = l.write
+	l.port.init(dev.MTU(), cfg.QueueLimit)
+	l.end = wire.End{Endpoint: l, Forwards: l.setForwards, Drops: l.drops.snapshot}
+	return l
+}
+
+type deviceLink struct {
+	port
+	dev    Device
+	queued bool
+	end    wire.End
+	split  datagrams
+	emit   func(*stack.PacketBuffer) // write, bound once
+}
+
+var _ stack.LinkEndpoint = (*deviceLink)(nil)
+
+func (l *deviceLink) Wire() *wire.End { return &l.end }
+
+// WritePackets implements stack.LinkWriter. A packet is put together in a
+// buffer of netstack's pools.
+func (l *deviceLink) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
+	for _, pkt := range pkts.AsSlice() {
+		l.split.finish(pkt, l.forwards.Load(), l.emit)
+	}
+	return pkts.Len(), nil
+}
+
+func (l *deviceLink) write(pkt *stack.PacketBuffer) {
+	if l.closed.Load() {
+		l.drops.txDown.Add(1)
+		return
+	}
+	if pkt.Size() > int(l.mtu.Load()) {
+		l.drops.txTooLong.Add(1)
+		return
+	}
+	v := pkt.ToView()
+	if err := l.dev.Send(v.AsSlice()); err != nil {
+		l.drops.txFailed.Add(1)
+	}
+	v.Release()
+}
+
+// deliver takes a packet from the device.
+func (l *deviceLink) deliver(packet []byte) {
+	if pkt := l.inbound(packet); pkt != nil {
+		l.receive(pkt, !l.queued && atOnce(packet))
+	}
+}
+
+// Attach implements stack.LinkEndpoint. The device is told of the end only by
+// Close: netstack calls this with its lock held, which a deliver call that is
+// in progress may need.
+func (l *deviceLink) Attach(d stack.NetworkDispatcher) {
+	l.port.Attach(d)
+	if d != nil {
+		l.dev.Attach(l.deliver)
+	}
+}
+
+// Capabilities implements stack.LinkEndpoint.
+func (l *deviceLink) Capabilities() stack.LinkEndpointCapabilities {
+	return plainCapabilities(l.forwards.Load())
+}
+
+// Close implements stack.LinkEndpoint.
+func (l *deviceLink) Close() {
+	if !l.shut() {
+		return
+	}
+	l.dev.Attach(nil)
+	l.dev.Close()
+	l.split.clear()
+}
+
+// inbound makes a packet buffer of a packet from outside, or counts why it
+// cannot and returns nil. It copies packet.
+func (p *port) inbound(packet []byte) *stack.PacketBuffer {
+	proto, ok := check(packet)
+	switch {
+	case !ok:
+		p.drops.rxMalformed.Add(1)
+		return nil
+	case len(packet) > int(p.mtu.Load()):
+		p.drops.rxTooLong.Add(1)
+		return nil
+	case p.down():
+		p.drops.rxDown.Add(1)
+		return nil
+	}
+	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{
+		Payload: buffer.MakeWithView(buffer.NewViewWithData(packet)),
+	})
+	pkt.NetworkProtocolNumber = proto
+	return pkt
+}

@@ -1,0 +1,187 @@
+package resolver
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/idna"
+
+	"usersock/stack/endpoint"
+)
+
+// DefaultCacheSize is the number of answers that a resolver remembers when
+// [Config.CacheSize] is 0.
+const DefaultCacheSize = 1024
+
+// Config is what a Resolver works with. The zero value works: such a resolver
+// knows literals, localhost, services and protocols, and answers EAI_AGAIN
+// for every other name because it cannot ask anyone.
+type Config struct {
+	// Dial opens a connected socket to a name server; network is "udp" or
+	// "tcp", address a literal with port such as "192.0.2.53:53" or
+	// "[fe80::53%3]:53". It must return when ctx is done. Unset, no name
+	// server is asked. The resolver closes what it dialled.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	// Exchange, when set, replaces Dial and the name servers: it carries one
+	// DNS message to a server of its own choice and returns the reply, as DNS
+	// over TLS (RFC 7858) or HTTPS (RFC 8484) do. The resolver checks the
+	// reply as it checks any other. It must return when ctx is done and may
+	// be called by several goroutines at once.
+	Exchange func(ctx context.Context, query []byte) (reply []byte, err error)
+
+	// Host is the machine that the resolver works for. Unset, it has no
+	// addresses, no interfaces and no name.
+	Host Host
+
+	// Clock tells the time for time-outs and the cache. Unset, the machine's.
+	Clock endpoint.Clock
+
+	// Rand gives the query IDs. It must be safe for several goroutines.
+	// Unset, crypto/rand.
+	Rand io.Reader
+
+	// The texts of hosts(5), resolv.conf(5), nsswitch.conf(5), gai.conf(5).
+	// An empty text is what an empty file is: no hosts; the name server
+	// 127.0.0.1; the order "hosts dns own" and then Sources; the policy table
+	// of RFC 6724, section 2.1.
+	Hosts      string
+	ResolvConf string
+	Nsswitch   string
+	GaiConf    string
+
+	// The texts of services(5) and protocols(5). They replace the embedded
+	// tables; empty means the embedded ones.
+	Services  string
+	Protocols string
+
+	// Servers replaces the nameserver lines of ResolvConf. Unlike those it
+	// has no upper limit of three, and it can name ports other than 53.
+	Servers []netip.AddrPort
+
+	// Sources are further places to look names up. Nsswitch refers to them by
+	// name; without Nsswitch they come last.
+	Sources []Source
+
+	// CacheSize bounds the number of remembered DNS answers. 0 means
+	// DefaultCacheSize, a negative number no cache.
+	CacheSize int
+
+	// MaxTTL bounds how long an answer is remembered. 0 means one day; RFC
+	// 8767, section 4, recommends days at the most.
+	MaxTTL time.Duration
+
+	// ServeStale, when positive, is how long after its end an answer may
+	// still be used if no server gives a new one (RFC 8767). 0 is off.
+	ServeStale time.Duration
+
+	// Trace, when set, hears of every question put to a name server. It is
+	// called from the goroutine of the lookup, with no lock held.
+	Trace func(Event)
+}
+
+// Resolver answers questions about names. Its methods may be called at the
+// same time from any goroutine. It owns no goroutine between calls and needs
+// no closing.
+type Resolver struct {
+	dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	exchange func(ctx context.Context, query []byte) ([]byte, error)
+	host     Host
+	clock    endpoint.Clock
+	rand     io.Reader
+	trace    func(Event)
+
+	hosts   *hostsTable
+	conf    resolvConf
+	servers []server
+	order   []step // the sources, in order
+	policy  *Policy
+	cache   *cache
+	idna    *idna.Profile
+	turn    atomic.Uint32 // which server is first, for "rotate"
+
+	buffers sync.Pool // *[udpBufferSize]byte
+
+	servicesText  string
+	services      *serviceTable
+	servicesOnce  sync.Once
+	protocolsText string
+	protocols     *protocolTable
+	protocolsOnce sync.Once
+}
+
+// server is a name server as Dial wants it.
+type server struct {
+	addr netip.AddrPort
+	text string
+}
+
+// New returns a resolver for cfg. The texts of configuration files are read
+// as their programs read them: lines that make no sense are skipped. An error
+// says that a field of cfg itself is unusable.
+func New(cfg Config) (*Resolver, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	r := &Resolver{
+		dial:          cfg.Dial,
+		exchange:      cfg.Exchange,
+		host:          cfg.Host,
+		clock:         cfg.Clock,
+		rand:          cfg.Rand,
+		trace:         cfg.Trace,
+		hosts:         parseHosts(cfg.Hosts),
+		idna:          newIDNA(),
+		servicesText:  cfg.Services,
+		protocolsText: cfg.Protocols,
+	}
+	if r.host == nil {
+		r.host = StaticHost{}
+	}
+	if r.clock == nil {
+		r.clock = endpoint.SystemClock()
+	}
+	if r.rand == nil {
+		r.rand = rand.Reader
+	}
+	r.buffers.New = func() any { return new([udpBufferSize]byte) }
+	r.conf = parseResolvConf(cfg.ResolvConf, r.host)
+	if len(cfg.Servers) > 0 {
+		r.conf.servers = cfg.Servers
+	}
+	for _, addr := range r.conf.servers {
+		r.servers = append(r.servers, server{addr, addr.String()})
+	}
+	r.policy = ParseGaiConf(cfg.GaiConf)
+	r.cache = newCache(cfg, r.clock)
+	r.order = r.makeOrder(cfg)
+	return r, nil
+}
+
+func (cfg *Config) check() error {
+	for i, s := range cfg.Servers {
+		if !s.IsValid() || s.Port() == 0 {
+			return fmt.Errorf("resolver: Config.Servers[%d] is %v, which is no address with a port", i, s)
+		}
+	}
+	for i, s := range cfg.Sources {
+		if s == nil {
+			return fmt.Errorf("resolver: Config.Sources[%d] is nil", i)
+		}
+		switch name := s.Name(); name {
+		case "files", "dns", "own", "":
+			return fmt.Errorf("resolver: Config.Sources[%d] has the name %q, which is taken", i, name)
+		}
+	}
+	if cfg.MaxTTL < 0 || cfg.ServeStale < 0 {
+		return fmt.Errorf("resolver: MaxTTL %v and ServeStale %v must not be negative", cfg.MaxTTL, cfg.ServeStale)
+	}
+	return nil
+}

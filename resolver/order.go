@@ -1,0 +1,304 @@
+package resolver
+
+import (
+	"math/bits"
+	"net/netip"
+	"slices"
+
+	"usersock/stack/endpoint"
+)
+
+// The order of addresses, RFC 6724. Each destination is paired with the
+// source address that the host would use for it; ten rules then compare the
+// pairs. Rule 7 (native transport) says nothing here: a stack has no tunnels
+// that the resolver could know of.
+//
+// Beyond the RFC's text: prefixes are compared up to the source's own prefix
+// length, for IPv4 as for IPv6; loopback addresses serve loopback
+// destinations only; an IPv6 link-local destination without a scope cannot
+// be used.
+
+// The scopes of RFC 6724, section 3.1.
+const (
+	scopeLinkLocal = 0x2
+	scopeSiteLocal = 0x5
+	scopeGlobal    = 0xe
+)
+
+// Policy holds the tables that the order depends on. The zero value has the
+// tables of RFC 6724, section 2.1.
+type Policy struct {
+	precedence []policyRow // longest prefix first; nil is the default
+	labels     []policyRow
+	scopes4    []policyRow // scopes of IPv4 addresses
+}
+
+type policyRow struct {
+	prefix netip.Prefix // IPv6; IPv4 is under ::ffff:0:0/96
+	value  int
+}
+
+func mapped(a, b, c, d byte, bits int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom16([16]byte{10: 0xff, 11: 0xff, 12: a, b, c, d}), 96+bits)
+}
+
+func prefix6(hi uint16, lo uint16, bits int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom16([16]byte{byte(hi >> 8), byte(hi), byte(lo >> 8), byte(lo)}), bits)
+}
+
+// The default tables, RFC 6724, sections 2.1 and 3.2, longest prefix first.
+var (
+	defaultPrecedence = []policyRow{
+		{netip.PrefixFrom(netip.IPv6Loopback(), 128), 50},
+		{mapped(0, 0, 0, 0, 0), 35},
+		{prefix6(0, 0, 96), 1},
+		{prefix6(0x2001, 0, 32), 5},
+		{prefix6(0x2002, 0, 16), 30},
+		{prefix6(0x3ffe, 0, 16), 1},
+		{prefix6(0xfec0, 0, 10), 1},
+		{prefix6(0xfc00, 0, 7), 3},
+		{prefix6(0, 0, 0), 40},
+	}
+	defaultLabels = []policyRow{
+		{netip.PrefixFrom(netip.IPv6Loopback(), 128), 0},
+		{mapped(0, 0, 0, 0, 0), 4},
+		{prefix6(0, 0, 96), 3},
+		{prefix6(0x2001, 0, 32), 5},
+		{prefix6(0x2002, 0, 16), 2},
+		{prefix6(0x3ffe, 0, 16), 12},
+		{prefix6(0xfec0, 0, 10), 11},
+		{prefix6(0xfc00, 0, 7), 13},
+		{prefix6(0, 0, 0), 1},
+	}
+	defaultScopes4 = []policyRow{
+		{mapped(169, 254, 0, 0, 16), scopeLinkLocal},
+		{mapped(127, 0, 0, 0, 8), scopeLinkLocal},
+		{mapped(0, 0, 0, 0, 0), scopeGlobal},
+	}
+)
+
+func lookupPolicy(rows, otherwise []policyRow, ip netip.Addr) int {
+	if rows == nil {
+		rows = otherwise
+	}
+	if ip.Is4() {
+		ip = netip.AddrFrom16(ip.As16())
+	}
+	for i := range rows {
+		if rows[i].prefix.Contains(ip) {
+			return rows[i].value
+		}
+	}
+	return 0
+}
+
+// addRow inserts a row so that the longest prefix stays first; a row of the
+// same prefix is replaced.
+func addRow(rows []policyRow, row policyRow) []policyRow {
+	for i := range rows {
+		if rows[i].prefix == row.prefix {
+			rows[i] = row
+			return rows
+		}
+		if rows[i].prefix.Bits() < row.prefix.Bits() {
+			return slices.Insert(rows, i, row)
+		}
+	}
+	return append(rows, row)
+}
+
+func (p *Policy) scope(ip netip.Addr) int {
+	switch {
+	case ip.Is4() || ip.Is4In6():
+		return lookupPolicy(p.scopes4, defaultScopes4, ip)
+	case ip.IsMulticast():
+		return int(ip.As16()[1] & 0xf)
+	case ip.IsLinkLocalUnicast() || ip.IsLoopback():
+		return scopeLinkLocal
+	}
+	if b := ip.As16(); b[0] == 0xfe && b[1]&0xc0 == 0xc0 {
+		return scopeSiteLocal
+	}
+	return scopeGlobal
+}
+
+func (p *Policy) label(ip netip.Addr) int {
+	return lookupPolicy(p.labels, defaultLabels, ip)
+}
+
+// SelectSource returns the address of addrs that RFC 6724, section 5, prefers
+// as the source of packets to dst, and false when none can serve. A decimal
+// zone of dst restricts the choice to that interface. Of equals the first
+// one wins.
+func (p *Policy) SelectSource(dst netip.Addr, addrs []Address) (Address, bool) {
+	zone := dst.Zone()
+	dst = dst.WithZone("").Unmap()
+	best := -1
+	for i := range addrs {
+		a := &addrs[i]
+		ip := a.Prefix.Addr()
+		if ip.Is4() != dst.Is4() || a.Loopback != dst.IsLoopback() || zone != "" && zone != zoneOf(a.Index) {
+			continue
+		}
+		if best < 0 || p.betterSource(dst, a, &addrs[best]) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return Address{}, false
+	}
+	return addrs[best], true
+}
+
+// betterSource reports whether a is strictly better than b.
+func (p *Policy) betterSource(dst netip.Addr, a, b *Address) bool {
+	ipA, ipB := a.Prefix.Addr(), b.Prefix.Addr()
+	if (ipA == dst) != (ipB == dst) { // 1: same address
+		return ipA == dst
+	}
+	if sa, sb, sd := p.scope(ipA), p.scope(ipB), p.scope(dst); sa != sb { // 2: appropriate scope
+		if sa < sb {
+			return sa >= sd
+		}
+		return sb < sd
+	}
+	if a.Deprecated != b.Deprecated { // 3
+		return b.Deprecated
+	}
+	if a.CareOf != b.CareOf { // 4: home addresses
+		return b.CareOf
+	}
+	label := p.label(dst)                                                 // 5 is the zone's work
+	if ma, mb := p.label(ipA) == label, p.label(ipB) == label; ma != mb { // 6
+		return ma
+	}
+	if a.Temporary != b.Temporary { // 7
+		return a.Temporary
+	}
+	return commonPrefix(a.Prefix, dst) > commonPrefix(b.Prefix, dst) // 8
+}
+
+// commonPrefix is the number of leading bits that src and dst share, at most
+// the length of src's prefix.
+func commonPrefix(src netip.Prefix, dst netip.Addr) int {
+	s, d := src.Addr().As16(), dst.As16()
+	skip := 0
+	if dst.Is4() {
+		skip = 12
+	}
+	n := 0
+	for i := skip; i < 16; i++ {
+		if x := s[i] ^ d[i]; x != 0 {
+			n += bits.LeadingZeros8(x)
+			break
+		}
+		n += 8
+	}
+	return min(n, src.Bits())
+}
+
+// destination is an address to be sorted, with all that the rules ask.
+type destination struct {
+	ip    netip.Addr // without zone
+	scope uint32     // interface index
+
+	usable     bool
+	mismatched bool // rule 2: scope differs from the source's
+	deprecated bool
+	careOf     bool
+	labelled   bool // rule 5: label equals the source's
+	precedence int
+	reach      int // scope of RFC 6724
+	common     int
+	v4         bool
+}
+
+// sortAddrs puts the addresses in the order of RFC 6724, section 6, given the
+// host's own addresses. Equals keep their order.
+func (p *Policy) sortAddrs(host Host, list []destination) {
+	if len(list) < 2 {
+		return
+	}
+	own := host.Addresses()
+	for i := range list {
+		p.rate(host, own, &list[i])
+	}
+	slices.SortStableFunc(list, compareDestinations)
+}
+
+func (p *Policy) rate(host Host, own []Address, d *destination) {
+	ip := d.ip.Unmap()
+	d.v4 = ip.Is4()
+	d.reach = p.scope(ip)
+	d.precedence = lookupPolicy(p.precedence, defaultPrecedence, ip)
+	target := ip
+	if ip.Is6() && ip.IsLinkLocalUnicast() {
+		if d.scope == 0 {
+			return
+		}
+		target = ip.WithZone(zoneOf(d.scope))
+	}
+	src, ok := host.Source(target)
+	if src = src.WithZone("").Unmap(); !ok || src.IsLoopback() && !ip.IsLoopback() {
+		return
+	}
+	d.usable = true
+	d.mismatched = p.scope(src) != d.reach
+	d.labelled = p.label(src) == p.label(ip)
+	prefix := netip.PrefixFrom(src, src.BitLen())
+	for i := range own {
+		if own[i].Prefix.Addr() == src {
+			prefix = own[i].Prefix
+			d.deprecated, d.careOf = own[i].Deprecated, own[i].CareOf
+			break
+		}
+	}
+	d.common = commonPrefix(prefix, ip)
+}
+
+func compareDestinations(a, b destination) int {
+	prefer := func(x, y bool) int { // -1 when only x holds
+		switch {
+		case x == y:
+			return 0
+		case x:
+			return -1
+		}
+		return 1
+	}
+	if c := prefer(a.usable, b.usable); c != 0 { // 1
+		return c
+	}
+	if a.usable {
+		if c := prefer(!a.mismatched, !b.mismatched); c != 0 { // 2
+			return c
+		}
+		if c := prefer(!a.deprecated, !b.deprecated); c != 0 { // 3
+			return c
+		}
+		if c := prefer(!a.careOf, !b.careOf); c != 0 { // 4
+			return c
+		}
+		if c := prefer(a.labelled, b.labelled); c != 0 { // 5
+			return c
+		}
+	}
+	if a.precedence != b.precedence { // 6
+		return b.precedence - a.precedence
+	}
+	if a.reach != b.reach { // 8
+		return a.reach - b.reach
+	}
+	if a.usable && a.v4 == b.v4 { // 9
+		return b.common - a.common
+	}
+	return 0 // 10
+}
+
+// family is the address family that d is returned as.
+func (d *destination) family() int {
+	if d.ip.Is4() {
+		return endpoint.AF_INET
+	}
+	return endpoint.AF_INET6
+}

@@ -1,0 +1,199 @@
+package sockapi
+
+import (
+	"runtime"
+	"sync/atomic"
+
+	"usersock/stack/endpoint"
+)
+
+// desc is one descriptor: a row of a Net's table. The table holds the
+// description and never a Socket, or the garbage collector could not close
+// sockets that nobody uses any more.
+type desc struct {
+	net    *Net
+	fd     int
+	file   *file
+	closed atomic.Bool
+	calls  [3]atomic.Uint64 // for virtual time: calls by direction
+}
+
+// install puts f into the lowest free row. It takes over one reference.
+func (n *Net) install(f *file) (*desc, error) {
+	d := &desc{net: n, file: f}
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		f.Release()
+		return nil, errClosed
+	}
+	d.fd = len(n.table)
+	for fd := firstFd; fd < len(n.table); fd++ {
+		if n.table[fd] == nil {
+			d.fd = fd
+			break
+		}
+	}
+	if d.fd == len(n.table) {
+		n.table = append(n.table, d)
+	} else {
+		n.table[d.fd] = d
+	}
+	n.mu.Unlock()
+	return d, nil
+}
+
+// lookup returns an open descriptor, or EBADF.
+func (n *Net) lookup(fd int) (*desc, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if fd < firstFd || fd >= len(n.table) || n.table[fd] == nil {
+		return nil, endpoint.EBADF
+	}
+	return n.table[fd], nil
+}
+
+// retain returns the description behind a descriptor with a reference for the
+// caller.
+func (n *Net) retain(fd int) (*file, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if fd < firstFd || fd >= len(n.table) || n.table[fd] == nil {
+		return nil, endpoint.EBADF
+	}
+	f := n.table[fd].file
+	f.Retain()
+	return f, nil
+}
+
+// close takes the descriptor out of its table and ends the calls made through
+// it. It reports false if that had been done before.
+func (d *desc) close() bool {
+	n := d.net
+	n.mu.Lock()
+	if d.fd < len(n.table) && n.table[d.fd] == d {
+		n.table[d.fd] = nil
+	}
+	n.mu.Unlock()
+	return d.end() != errClosed
+}
+
+// end marks the descriptor closed, wakes its calls and drops its reference.
+func (d *desc) end() error {
+	if d.closed.Swap(true) {
+		return errClosed
+	}
+	d.file.wake(d)
+	d.file.Release()
+	return nil
+}
+
+// newSocket makes the Socket of a descriptor and lets the garbage collector
+// close it when nobody holds it any more. In virtual time that is off, since
+// the collector keeps no virtual time.
+func newSocket(d *desc, family, typ, proto int) *Socket {
+	s := &Socket{desc: d, family: family, typ: typ, proto: proto}
+	if d.file.virtual == nil {
+		s.cleanup = runtime.AddCleanup(s, func(d *desc) { d.close() }, d)
+	}
+	return s
+}
+
+// open makes a Socket of a new endpoint.
+func (n *Net) open(ep endpoint.Endpoint, family, typ, proto int) (*Socket, error) {
+	f := newFile(n.stack, ep, family, typ, proto, n.Getdefaulttimeout())
+	f.refs.Store(1)
+	d, err := n.install(f)
+	if err != nil {
+		return nil, err
+	}
+	return newSocket(d, family, typ, proto), nil
+}
+
+// Fromfd duplicates a descriptor of this Net and makes a Socket of the copy.
+// Family, type and protocol are what the Socket will report; they are not
+// checked, as the document says. The mode is shared with the original. EBADF
+// if fd is not open.
+func (n *Net) Fromfd(fd, family, typ, proto int) (*Socket, error) {
+	f, err := n.retain(fd)
+	if err != nil {
+		return nil, fail("fromfd", nil, err)
+	}
+	d, err := n.install(f)
+	if err != nil {
+		return nil, fail("fromfd", nil, err)
+	}
+	return newSocket(d, family, typ&^typeFlags, proto), nil
+}
+
+// Adopt makes a Socket of a descriptor without duplicating it, as
+// socket.socket(fileno=fd) does: for what [Socket.Detach] returned. EBADF if fd
+// is not open.
+func (n *Net) Adopt(fd int) (*Socket, error) {
+	d, err := n.lookup(fd)
+	if err != nil {
+		return nil, fail("socket", nil, err)
+	}
+	return newSocket(d, d.file.family, d.file.typ, d.file.proto), nil
+}
+
+// CloseFd closes a descriptor, os.close. EBADF if it is not open.
+func (n *Net) CloseFd(fd int) error {
+	d, err := n.lookup(fd)
+	if err == nil && !d.close() {
+		err = errClosed
+	}
+	return fail("close", nil, err)
+}
+
+// DupFd duplicates a descriptor into the lowest free one, dup(2). EBADF if it
+// is not open. The copy lives until [Net.CloseFd] or [Net.Close].
+func (n *Net) DupFd(fd int) (int, error) {
+	f, err := n.retain(fd)
+	if err != nil {
+		return -1, fail("dup", nil, err)
+	}
+	d, err := n.install(f)
+	if err != nil {
+		return -1, fail("dup", nil, err)
+	}
+	return d.fd, nil
+}
+
+// Fileno returns the socket's descriptor, −1 after Close or Detach.
+func (s *Socket) Fileno() int {
+	if s.ended.Load() || s.desc.closed.Load() {
+		return -1
+	}
+	return s.desc.fd
+}
+
+// Dup makes another Socket for the same open socket, with a descriptor of its
+// own. Mode and options are shared.
+func (s *Socket) Dup() (*Socket, error) {
+	defer runtime.KeepAlive(s)
+	d, err := s.use()
+	if err != nil {
+		return nil, fail("dup", nil, err)
+	}
+	f, err := d.net.retain(d.fd)
+	if err != nil {
+		return nil, fail("dup", nil, errClosed)
+	}
+	copied, err := d.net.install(f)
+	if err != nil {
+		return nil, fail("dup", nil, err)
+	}
+	return newSocket(copied, s.family, s.typ, s.proto), nil
+}
+
+// Detach puts the Socket into the closed state without closing its
+// descriptor, and returns that: it stays open until [Net.CloseFd], and can be
+// given to [Net.Fromfd] or [Net.Adopt]. −1 if the Socket is closed already.
+func (s *Socket) Detach() int {
+	if s.desc.closed.Load() || s.ended.Swap(true) {
+		return -1
+	}
+	s.cleanup.Stop()
+	return s.desc.fd
+}

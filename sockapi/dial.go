@@ -1,0 +1,318 @@
+package sockapi
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+
+	"usersock/stack/endpoint"
+)
+
+// network is one of the names that Dial, Listen and ListenPacket take.
+type network struct {
+	name   string
+	family int // AF_UNSPEC: both versions of IP
+	typ    int
+}
+
+// networks is the table of them.
+var networks = [...]network{
+	{"tcp", AF_UNSPEC, SOCK_STREAM},
+	{"tcp4", AF_INET, SOCK_STREAM},
+	{"tcp6", AF_INET6, SOCK_STREAM},
+	{"udp", AF_UNSPEC, SOCK_DGRAM},
+	{"udp4", AF_INET, SOCK_DGRAM},
+	{"udp6", AF_INET6, SOCK_DGRAM},
+	{"unix", AF_UNIX, SOCK_STREAM},
+	{"unixgram", AF_UNIX, SOCK_DGRAM},
+	{"unixpacket", AF_UNIX, SOCK_SEQPACKET},
+}
+
+func findNetwork(name string) (network, error) {
+	for _, nw := range networks {
+		if nw.name == name {
+			return nw, nil
+		}
+	}
+	return network{}, net.UnknownNetworkError(name)
+}
+
+// What package net sets on every TCP connection, in seconds and probes.
+const (
+	keepAliveIdle     = 15
+	keepAliveInterval = 15
+	keepAliveCount    = 9
+)
+
+// tune sets on a TCP connection what package net sets. A connection that has
+// failed meanwhile reports that on its next use.
+func (s *Socket) tune() {
+	if s.family == AF_UNIX || s.typ != SOCK_STREAM {
+		return
+	}
+	s.setInt(IPPROTO_TCP, TCP_NODELAY, 1)
+	s.setInt(SOL_SOCKET, SO_KEEPALIVE, 1)
+	s.setInt(IPPROTO_TCP, TCP_KEEPIDLE, keepAliveIdle)
+	s.setInt(IPPROTO_TCP, TCP_KEEPINTVL, keepAliveInterval)
+	s.setInt(IPPROTO_TCP, TCP_KEEPCNT, keepAliveCount)
+}
+
+// Dial is [Net.DialContext] without a context.
+func (n *Net) Dial(network, address string) (net.Conn, error) {
+	return n.DialContext(context.Background(), network, address)
+}
+
+// DialContext connects to an address, as (*net.Dialer).DialContext does. The
+// networks are tcp, udp (also with 4 or 6 behind), unix, unixgram and
+// unixpacket. Names are resolved by this Net's resolver, and their addresses
+// tried one after the other; an empty host is the loopback address. The result
+// is a [*Conn] or a [*PacketConn].
+func (n *Net) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	nw, err := findNetwork(network)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
+	if nw.family == AF_UNIX {
+		a, err := goUnix(address)
+		if err == nil {
+			var s *Socket
+			if s, err = n.dialOne(ctx, nw, AF_UNIX, 0, a); err == nil {
+				return s.goConn(), nil
+			}
+		}
+		return nil, dialError(network, &net.UnixAddr{Name: address, Net: network}, err)
+	}
+	targets, err := n.targets(ctx, nw, address, 0)
+	if err != nil {
+		return nil, dialError(network, nil, err)
+	}
+	var all []error
+	for _, a := range targets {
+		s, err := n.dialOne(ctx, nw, a.Family, 0, a)
+		if err == nil {
+			s.tune()
+			return s.goConn(), nil
+		}
+		all = append(all, dialError(network, n.goAddr(network[:3], a), err))
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, lastOf(all)
+}
+
+// goConn is the adapter that fits the socket's type.
+func (s *Socket) goConn() net.Conn {
+	if s.typ == SOCK_STREAM {
+		return s.Conn()
+	}
+	return s.PacketConn()
+}
+
+func dialError(network string, addr net.Addr, err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		err = e.Unwrap()
+	}
+	return &net.OpError{Op: "dial", Net: network, Addr: addr, Err: goError(err)}
+}
+
+func (n *Net) dialOne(ctx context.Context, nw network, family, proto int, a endpoint.Addr) (*Socket, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, ctxError(ctx)
+	}
+	s, err := n.Socket(family, nw.typ, proto)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.connect(s.desc, a, nil, limit{until: noLimit, ctx: ctx}); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// targets returns the addresses that host:port stands for, literals without a
+// look-up.
+func (n *Net) targets(ctx context.Context, nw network, address string, flags int) ([]endpoint.Addr, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	if ap, err := netip.ParseAddrPort(address); err == nil && ap.Addr().IsValid() {
+		ip := ap.Addr().Unmap()
+		family := AF_INET6
+		if ip.Is4() {
+			family = AF_INET
+		}
+		if nw.family == AF_UNSPEC || nw.family == family {
+			a, err := n.fromAddrPort(family, netip.AddrPortFrom(ip, ap.Port()))
+			return []endpoint.Addr{a}, err
+		}
+	}
+	if port == "" {
+		port = "0"
+	}
+	infos, err := n.resolver.Getaddrinfo(ctx, host, port, nw.family, nw.typ, 0, flags)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]endpoint.Addr, len(infos))
+	for i, info := range infos {
+		list[i] = info.Addr
+	}
+	if len(list) == 0 {
+		return nil, &Gaierror{Code: EAI_NONAME, Name: host}
+	}
+	return list, nil
+}
+
+// Listen listens on a tcp, tcp4, tcp6, unix or unixpacket address, as
+// net.Listen does: SO_REUSEADDR is set, the backlog is SOMAXCONN, and an empty
+// host with tcp listens on both versions of IP where both are served. The
+// result is a [*Listener].
+func (n *Net) Listen(network, address string) (net.Listener, error) {
+	l, err := n.listen(network, address)
+	if err != nil {
+		return nil, listenError(network, err)
+	}
+	return l, nil
+}
+
+func (n *Net) listen(network, address string) (*Listener, error) {
+	nw, err := findNetwork(network)
+	if err != nil || nw.typ == SOCK_DGRAM {
+		return nil, net.UnknownNetworkError(network)
+	}
+	s, err := n.bound(nw, address)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Listen(SOMAXCONN); err != nil {
+		s.Close()
+		return nil, err
+	}
+	l := s.Listener()
+	l.tuned = true
+	if nw.family == AF_UNIX && address != "" && address[0] != '@' {
+		l.unlink = address
+	}
+	return l, nil
+}
+
+// ListenPacket opens a udp, udp4, udp6 or unixgram socket on an address, as
+// net.ListenPacket does. The result is a [*PacketConn].
+func (n *Net) ListenPacket(network, address string) (net.PacketConn, error) {
+	nw, err := findNetwork(network)
+	if err == nil && nw.typ != SOCK_DGRAM {
+		err = net.UnknownNetworkError(network)
+	}
+	var s *Socket
+	if err == nil {
+		s, err = n.bound(nw, address)
+	}
+	if err != nil {
+		return nil, listenError(network, err)
+	}
+	return s.PacketConn(), nil
+}
+
+func listenError(network string, err error) error {
+	var e *Error
+	var addr net.Addr
+	if errors.As(err, &e) {
+		if e.Addr != nil {
+			addr = textAddr{network, e.Addr.String()}
+		}
+		err = e.Unwrap()
+	}
+	return &net.OpError{Op: "listen", Net: network, Addr: addr, Err: goError(err)}
+}
+
+// textAddr is an address in an error.
+type textAddr struct{ network, text string }
+
+func (a textAddr) Network() string { return a.network }
+func (a textAddr) String() string  { return a.text }
+
+// bound opens a socket and binds it.
+func (n *Net) bound(nw network, address string) (*Socket, error) {
+	if nw.family == AF_UNIX {
+		a, err := goUnix(address)
+		if err != nil {
+			return nil, err
+		}
+		return n.bindNew(nw, AF_UNIX, a, false)
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	targets, err := n.targets(context.Background(), nw, address, AI_PASSIVE)
+	if err != nil {
+		return nil, err
+	}
+	a := targets[0]
+	dual := host == "" && nw.family == AF_UNSPEC && n.stack.Serves(AF_INET6) && n.stack.Serves(AF_INET)
+	if dual {
+		a = endpoint.Addr{Family: AF_INET6, IP: netip.IPv6Unspecified(), Port: a.Port}
+	}
+	for _, other := range targets {
+		// A family that is not served cannot be what the caller means.
+		if !n.stack.Serves(a.Family) {
+			a = other
+		}
+	}
+	return n.bindNew(nw, a.Family, a, dual)
+}
+
+func (n *Net) bindNew(nw network, family int, a endpoint.Addr, dual bool) (*Socket, error) {
+	s, err := n.Socket(family, nw.typ, 0)
+	if err != nil {
+		return nil, err
+	}
+	if family == AF_INET6 {
+		err = s.setFlag(IPPROTO_IPV6, IPV6_V6ONLY, !dual)
+	}
+	if err == nil && family != AF_UNIX && nw.typ == SOCK_STREAM {
+		err = s.setInt(SOL_SOCKET, SO_REUSEADDR, 1)
+	}
+	if err == nil && family != AF_UNIX && nw.typ == SOCK_DGRAM {
+		err = s.setInt(SOL_SOCKET, SO_BROADCAST, 1)
+	}
+	if err == nil {
+		err = s.bindTo(a)
+	}
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// bindTo is Bind for a numeric address.
+func (s *Socket) bindTo(a endpoint.Addr) error {
+	d, err := s.use()
+	if err != nil {
+		return err
+	}
+	d.net.gate(d.fd, d, "bind")
+	return fail("bind", fromEndpoint(a), d.outcome(d.file.ep.Bind(a)))
+}
+
+// KeepAlive sets SO_KEEPALIVE and its three times; 0 leaves a value as it is.
+func (c *Conn) KeepAlive(on bool, idle, interval time.Duration, count int) error {
+	err := c.s.setFlag(SOL_SOCKET, SO_KEEPALIVE, on)
+	for _, o := range [...]struct{ name, value int }{
+		{TCP_KEEPIDLE, int((idle + time.Second - 1) / time.Second)},
+		{TCP_KEEPINTVL, int((interval + time.Second - 1) / time.Second)},
+		{TCP_KEEPCNT, count},
+	} {
+		if err == nil && o.value > 0 {
+			err = c.s.setInt(IPPROTO_TCP, o.name, o.value)
+		}
+	}
+	return c.opError("set", nil, err)
+}

@@ -1,0 +1,96 @@
+package sockapi
+
+import (
+	"runtime"
+
+	"usersock/stack/endpoint"
+)
+
+// maxOptlen is the largest buffer that CPython takes for getsockopt.
+const maxOptlen = 1024
+
+// Getsockopt returns the value of an option that is a C int. ENOPROTOOPT for
+// an option that the socket does not have; docs/calls.md lists the options,
+// each as effective or stored.
+func (s *Socket) Getsockopt(level, name int) (int, error) {
+	var buf [4]byte
+	n, err := s.getsockopt(level, name, buf[:])
+	if err != nil {
+		return 0, err
+	}
+	if n == 1 {
+		return int(buf[0]), nil
+	}
+	return endpoint.Int(buf[:])
+}
+
+// GetsockoptBytes returns the value of an option as the bytes of its C
+// structure, at most buflen of them (1 to 1024).
+func (s *Socket) GetsockoptBytes(level, name, buflen int) ([]byte, error) {
+	if buflen <= 0 || buflen > maxOptlen {
+		return nil, &Error{Op: "getsockopt", Err: textError("getsockopt buflen out of range")}
+	}
+	buf := make([]byte, buflen)
+	n, err := s.getsockopt(level, name, buf)
+	if err != nil {
+		return nil, err
+	}
+	return buf[:n], nil
+}
+
+func (s *Socket) getsockopt(level, name int, buf []byte) (int, error) {
+	defer runtime.KeepAlive(s)
+	d, err := s.use()
+	if err != nil {
+		return 0, fail("getsockopt", nil, err)
+	}
+	n, err := d.file.ep.Option(level, name, buf)
+	return n, fail("getsockopt", nil, d.outcome(err))
+}
+
+// Setsockopt sets an option that is a C int.
+func (s *Socket) Setsockopt(level, name, value int) error {
+	if int(int32(value)) != value {
+		return &ValueError{Op: "setsockopt", Msg: "the value does not fit a C int"}
+	}
+	var buf [4]byte
+	endpoint.PutInt(buf[:], value)
+	return s.SetsockoptBytes(level, name, buf[:])
+}
+
+// SetsockoptBytes sets an option to the bytes of its C structure. EINVAL where
+// they are too few.
+func (s *Socket) SetsockoptBytes(level, name int, value []byte) error {
+	return fail("setsockopt", nil, s.setRaw(level, name, value))
+}
+
+func (s *Socket) setRaw(level, name int, value []byte) error {
+	defer runtime.KeepAlive(s)
+	d, err := s.use()
+	if err != nil {
+		return err
+	}
+	return d.outcome(d.file.ep.SetOption(level, name, value))
+}
+
+// SetsockoptNone is setsockopt with None and a length: a NULL buffer, which
+// Linux refuses with EFAULT except where the option takes none.
+func (s *Socket) SetsockoptNone(level, name, optlen int) error {
+	defer runtime.KeepAlive(s)
+	d, err := s.use()
+	if err != nil {
+		return fail("setsockopt", nil, err)
+	}
+	if optlen < 0 {
+		return fail("setsockopt", nil, endpoint.EINVAL)
+	}
+	if optlen == 0 {
+		return fail("setsockopt", nil, d.outcome(d.file.ep.SetOption(level, name, nil)))
+	}
+	return fail("setsockopt", nil, endpoint.EFAULT)
+}
+
+// textError is an error that is a text of the documents and nothing else.
+type textError string
+
+func (e textError) Error() string { return string(e) }

@@ -1,0 +1,192 @@
+package inet
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+
+	"usersock/stack/endpoint"
+)
+
+// A closed connection lives on until its last byte and its FIN have been
+// acknowledged, or given up. Until then it is on this list, so that a
+// lingering close and Drain can wait for it.
+//
+// Netstack notifies hang-up when a connection enters TIME-WAIT or CLOSED. It
+// says nothing when the FIN is acknowledged while the peer keeps its own
+// direction open (FIN-WAIT-2), which is delivered too. So while anybody waits,
+// a timer of the clock looks at the list as well.
+
+// Bounds of the pause between two looks.
+const (
+	firstLook = time.Millisecond
+	lastLook  = 100 * time.Millisecond
+)
+
+// delivered reports whether nothing that was sent is under way any more.
+func delivered(s tcp.EndpointState) bool {
+	switch s {
+	case tcp.StateEstablished, tcp.StateCloseWait, tcp.StateFinWait1, tcp.StateClosing, tcp.StateLastAck,
+		tcp.StateConnecting, tcp.StateSynSent, tcp.StateSynRecv:
+		return false
+	}
+	return true
+}
+
+// closingList is the closed connections that are not delivered.
+type closingList struct {
+	p *Protocols
+
+	mu      sync.Mutex
+	members map[*socket]*tcpEndpoint
+	waiting int           // lingering members, plus calls of Drain
+	empty   chan struct{} // closed when the list is empty; nil without a Drain
+	timer   endpoint.Timer
+	pause   time.Duration
+}
+
+func (l *closingList) init(p *Protocols) { l.p = p }
+
+// Close implements endpoint.Endpoint. Netstack sends what is queued and then
+// FIN; a reset instead if SO_LINGER is on with time 0, or if bytes were left
+// unread.
+func (t *tcpEndpoint) Close() error {
+	if t.closed.Swap(true) {
+		return nil
+	}
+	raw := t.raw.Load()
+	if synchronized(raw.EndpointState()) {
+		linger := raw.SocketOptions().GetLinger()
+		t.watch()
+		t.p.closing.add(t, linger.Enabled && linger.Timeout > 0)
+	}
+	raw.Close()
+	if delivered(t.raw.Load().EndpointState()) {
+		t.p.closing.remove(&t.socket)
+		t.tell(endpoint.In | endpoint.Out | endpoint.Hup | endpoint.RdHup)
+	}
+	return nil
+}
+
+// synchronized reports whether there is a connection that may have bytes
+// under way.
+func synchronized(s tcp.EndpointState) bool {
+	switch s {
+	case tcp.StateEstablished, tcp.StateCloseWait, tcp.StateFinWait1, tcp.StateClosing, tcp.StateLastAck:
+		return true
+	}
+	return false
+}
+
+func (l *closingList) add(t *tcpEndpoint, lingers bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.members == nil {
+		l.members = make(map[*socket]*tcpEndpoint)
+	}
+	l.members[&t.socket] = t
+	if lingers {
+		t.set(flagLingers, true)
+		l.waiting++
+		l.look()
+	}
+}
+
+// remove takes a connection off the list. It is called under netstack's locks
+// and calls nothing.
+func (l *closingList) remove(s *socket) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.removeLocked(s)
+}
+
+func (l *closingList) removeLocked(s *socket) {
+	if _, ok := l.members[s]; !ok {
+		return
+	}
+	delete(l.members, s)
+	if s.has(flagLingers) {
+		l.waiting--
+	}
+	if len(l.members) == 0 && l.empty != nil {
+		close(l.empty)
+		l.empty = nil
+	}
+}
+
+// look starts the timer if somebody waits and it is not running. The list is
+// locked.
+func (l *closingList) look() {
+	if l.waiting == 0 || len(l.members) == 0 || l.timer != nil {
+		return
+	}
+	l.pause = firstLook
+	l.timer = l.p.clock.AfterFunc(l.pause, l.looked)
+}
+
+// looked takes off the list what has been delivered in silence.
+func (l *closingList) looked() {
+	var silent []*tcpEndpoint
+	l.mu.Lock()
+	for s, t := range l.members {
+		if delivered(t.raw.Load().EndpointState()) {
+			silent = append(silent, t)
+			l.removeLocked(s)
+		}
+	}
+	if l.waiting > 0 && len(l.members) > 0 {
+		l.pause = min(2*l.pause, lastLook)
+		l.timer.Reset(l.pause)
+	} else {
+		l.timer = nil
+	}
+	l.mu.Unlock()
+	for _, t := range silent {
+		t.tell(endpoint.Hup | endpoint.Out | endpoint.In | endpoint.RdHup)
+	}
+}
+
+// Drain waits until every closed connection has delivered its bytes and its
+// FIN, or was given up, or until ctx ends, whose error it then returns.
+func (p *Protocols) Drain(ctx context.Context) error {
+	l := &p.closing
+	l.mu.Lock()
+	if len(l.members) == 0 {
+		l.mu.Unlock()
+		return nil
+	}
+	if l.empty == nil {
+		l.empty = make(chan struct{})
+	}
+	empty := l.empty
+	l.waiting++
+	l.look()
+	l.mu.Unlock()
+
+	defer func() {
+		l.mu.Lock()
+		l.waiting--
+		l.mu.Unlock()
+	}()
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// AbortAll resets every connection, and ends every listener and every bound
+// datagram endpoint, of the stack: nothing is left that holds a port or a
+// timer. What was queued is lost. Endpoints that a program still holds report
+// hang-up.
+func (p *Protocols) AbortAll() {
+	for _, ep := range p.stack.RegisteredEndpoints() {
+		ep.Abort()
+	}
+	for _, ep := range p.stack.CleanupEndpoints() {
+		ep.Abort()
+	}
+}

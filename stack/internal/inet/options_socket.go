@@ -1,0 +1,317 @@
+package inet
+
+import (
+	"encoding/binary"
+	"math"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+
+	"usersock/stack/endpoint"
+)
+
+// Buffer sizes as Linux reports and bounds them, socket(7) and tcp(7): a value
+// set is doubled, for its own bookkeeping, between a least and twice the
+// system's maximum.
+const (
+	tcpSendBuffer = 16384  // tcp_wmem[1]
+	tcpRecvBuffer = 131072 // tcp_rmem[1]
+	bufferMax     = 212992 // wmem_max and rmem_max
+	sendBufferMin = 4608   // SOCK_MIN_SNDBUF
+	recvBufferMin = 2304   // SOCK_MIN_RCVBUF
+)
+
+func socketOptions() []option {
+	const level = endpoint.SOL_SOCKET
+	return []option{
+		{level: level, name: endpoint.SO_DEBUG, symbol: "SO_DEBUG", on: onAll, status: Stored,
+			note: "there is no kernel log to write to; to set it is EACCES but for uid 0",
+			get:  getInt(func(o target) int { return o.storedInt(level, endpoint.SO_DEBUG, 0) }),
+			set: setInt(func(o target, v int) error {
+				if v != 0 && !o.admin() {
+					return endpoint.EACCES
+				}
+				o.store(level, endpoint.SO_DEBUG, number01(v != 0))
+				return nil
+			})},
+		{level: level, name: endpoint.SO_REUSEADDR, symbol: "SO_REUSEADDR", on: onAll,
+			get: getBool(func(o target) bool { return o.ops().GetReuseAddress() }),
+			set: setBool(func(o target, v bool) { o.ops().SetReuseAddress(v) })},
+		{level: level, name: endpoint.SO_TYPE, symbol: "SO_TYPE", on: onAll,
+			get: getInt(func(o target) int { return int(o.typ) })},
+		{level: level, name: endpoint.SO_ERROR, symbol: "SO_ERROR", on: onAll,
+			get: getInt(func(o target) int {
+				var err error
+				if o.tcp != nil {
+					err = o.tcp.takeError()
+				} else {
+					err = errno(o.raw.LastError())
+				}
+				e, _ := err.(endpoint.Errno)
+				return int(e)
+			})},
+		storedBool(level, endpoint.SO_DONTROUTE, "SO_DONTROUTE", onAll, 0, "netstack always asks its routing table"),
+		{level: level, name: endpoint.SO_BROADCAST, symbol: "SO_BROADCAST", on: onAll,
+			get: getBool(func(o target) bool { return o.ops().GetBroadcast() }),
+			set: setBool(func(o target, v bool) { o.ops().SetBroadcast(v) })},
+		{level: level, name: endpoint.SO_SNDBUF, symbol: "SO_SNDBUF", on: onAll,
+			note: "until it is set the size grows as needed; Linux's initial value is reported",
+			get: getInt(func(o target) int {
+				if o.tcp != nil && !o.has(flagSendBufSet) {
+					return tcpSendBuffer
+				}
+				return clampInt(o.ops().GetSendBufferSize())
+			}),
+			set: setInt(func(o target, v int) error {
+				o.setSendBuffer(min(uint(uint32(v)), bufferMax))
+				return nil
+			})},
+		{level: level, name: endpoint.SO_RCVBUF, symbol: "SO_RCVBUF", on: onAll,
+			note: "until it is set the size grows as needed; Linux's initial value is reported",
+			get: getInt(func(o target) int {
+				if o.tcp != nil && !o.has(flagRecvBufSet) {
+					return tcpRecvBuffer
+				}
+				return clampInt(o.ops().GetReceiveBufferSize())
+			}),
+			set: setInt(func(o target, v int) error {
+				o.setRecvBuffer(min(uint(uint32(v)), bufferMax))
+				return nil
+			})},
+		{level: level, name: endpoint.SO_SNDBUFFORCE, symbol: "SO_SNDBUFFORCE", on: onAll,
+			note: "EPERM but for uid 0",
+			set: setInt(func(o target, v int) error {
+				if !o.admin() {
+					return endpoint.EPERM
+				}
+				o.setSendBuffer(uint(max(v, 0)))
+				return nil
+			})},
+		{level: level, name: endpoint.SO_RCVBUFFORCE, symbol: "SO_RCVBUFFORCE", on: onAll,
+			note: "EPERM but for uid 0",
+			set: setInt(func(o target, v int) error {
+				if !o.admin() {
+					return endpoint.EPERM
+				}
+				o.setRecvBuffer(uint(max(v, 0)))
+				return nil
+			})},
+		{level: level, name: endpoint.SO_KEEPALIVE, symbol: "SO_KEEPALIVE", on: onAll,
+			note: "stored on datagram sockets, as on Linux",
+			get:  getBool(func(o target) bool { return o.ops().GetKeepAlive() }),
+			set:  setBool(func(o target, v bool) { o.ops().SetKeepAlive(v) })},
+		storedBool(level, endpoint.SO_OOBINLINE, "SO_OOBINLINE", onAll, 0, "there is no urgent data: it is always in line"),
+		{level: level, name: endpoint.SO_NO_CHECK, symbol: "SO_NO_CHECK", on: onAll,
+			note: "UDP over IPv4 sends no checksum; nothing else looks at it",
+			get:  getBool(func(o target) bool { return o.ops().GetNoChecksum() }),
+			set:  setBool(func(o target, v bool) { o.ops().SetNoChecksum(v) })},
+		{level: level, name: endpoint.SO_PRIORITY, symbol: "SO_PRIORITY", on: onAll, status: Stored,
+			note: "interfaces have one queue; outside 0 to 6 it is EPERM but for uid 0",
+			get:  getInt(func(o target) int { return o.storedInt(level, endpoint.SO_PRIORITY, 0) }),
+			set: setInt(func(o target, v int) error {
+				if (v < 0 || v > 6) && !o.admin() {
+					return endpoint.EPERM
+				}
+				o.store(level, endpoint.SO_PRIORITY, v)
+				return nil
+			})},
+		{level: level, name: endpoint.SO_LINGER, symbol: "SO_LINGER", on: onAll,
+			note: "stored on datagram sockets, as on Linux",
+			get: func(o target, buf []byte) (int, error) {
+				l := o.ops().GetLinger()
+				return endpoint.PutLinger(buf, l.Enabled, l.Timeout), nil
+			},
+			set: func(o target, value []byte) error {
+				on, d, err := endpoint.Linger(value)
+				if err != nil {
+					return err
+				}
+				if d < 0 { // read unsigned: very long
+					d = math.MaxInt32 * time.Second
+				}
+				if !on { // Linux keeps the time it had
+					d = o.ops().GetLinger().Timeout
+				}
+				o.ops().SetLinger(tcpip.LingerOption{Enabled: on, Timeout: d})
+				return nil
+			}},
+		storedInt(level, endpoint.SO_BSDCOMPAT, "SO_BSDCOMPAT", onAll, 0, math.MinInt32, anyInt, "obsolete in Linux too"),
+		{level: level, name: endpoint.SO_REUSEPORT, symbol: "SO_REUSEPORT", on: onAll,
+			get: getBool(func(o target) bool { return o.ops().GetReusePort() }),
+			set: setBool(func(o target, v bool) { o.ops().SetReusePort(v) })},
+		storedBool(level, endpoint.SO_PASSCRED, "SO_PASSCRED", onAll, 0, "credentials pass AF_UNIX sockets only, as on Linux"),
+		{level: level, name: endpoint.SO_PEERCRED, symbol: "SO_PEERCRED", on: onAll,
+			note: "an inet socket's peer has none: pid 0, uid and gid -1, as on Linux",
+			get: func(_ target, buf []byte) (int, error) {
+				return endpoint.PutCred(buf, endpoint.Cred{Uid: math.MaxUint32, Gid: math.MaxUint32}), nil
+			}},
+		{level: level, name: endpoint.SO_RCVLOWAT, symbol: "SO_RCVLOWAT", on: onAll,
+			note: "effective for the readiness of TCP sockets, as poll(2) and select(2) see it; Recv returns what is there",
+			get:  getInt(func(o target) int { return o.storedInt(level, endpoint.SO_RCVLOWAT, 1) }),
+			set: setInt(func(o target, v int) error {
+				switch {
+				case v < 0:
+					v = math.MaxInt32
+				case v == 0:
+					v = 1
+				}
+				o.store(level, endpoint.SO_RCVLOWAT, v)
+				o.socket.set(flagLowWater, v > 1 && o.tcp != nil)
+				o.tell(endpoint.In)
+				return nil
+			})},
+		{level: level, name: endpoint.SO_SNDLOWAT, symbol: "SO_SNDLOWAT", on: onAll,
+			note: "always 1, as on Linux",
+			get:  getInt(func(target) int { return 1 })},
+		timeoutOption(endpoint.SO_RCVTIMEO, "SO_RCVTIMEO"),
+		timeoutOption(endpoint.SO_SNDTIMEO, "SO_SNDTIMEO"),
+		{level: level, name: endpoint.SO_BINDTODEVICE, symbol: "SO_BINDTODEVICE", on: onAll,
+			get: func(o target, buf []byte) (int, error) {
+				nic := o.ops().GetBindToDevice()
+				if nic == 0 {
+					return 0, nil
+				}
+				if len(buf) < ifNameSize {
+					return 0, endpoint.EINVAL
+				}
+				name, ok := o.p.interfaceName(int(nic))
+				if !ok {
+					return 0, endpoint.ENODEV
+				}
+				return copy(buf, name+"\x00"), nil
+			},
+			set: func(o target, value []byte) error {
+				value = value[:min(len(value), ifNameSize-1)]
+				nic := 0
+				if name := cString(value); name != "" {
+					index, ok := o.p.interfaceIndex(name)
+					if !ok {
+						return endpoint.ENODEV
+					}
+					nic = index
+				}
+				return o.bindToDevice(nic)
+			}},
+		{level: level, name: endpoint.SO_TIMESTAMP, symbol: "SO_TIMESTAMP", on: onAll,
+			note: "datagram sockets; netstack does not keep when a stream's bytes came",
+			get:  getFlag(flagTimestamp),
+			set: setBool(func(o target, v bool) {
+				o.socket.set(flagTimestampNS, false)
+				o.socket.set(flagTimestamp, v)
+			})},
+		{level: level, name: endpoint.SO_TIMESTAMPNS, symbol: "SO_TIMESTAMPNS", on: onAll,
+			note: "datagram sockets; netstack does not keep when a stream's bytes came",
+			get:  getFlag(flagTimestampNS),
+			set: setBool(func(o target, v bool) {
+				o.socket.set(flagTimestamp, false)
+				o.socket.set(flagTimestampNS, v)
+			})},
+		{level: level, name: endpoint.SO_ACCEPTCONN, symbol: "SO_ACCEPTCONN", on: onAll,
+			get: getBool(func(o target) bool {
+				return o.tcp != nil && !o.has(flagListenShut) && tcp.EndpointState(o.raw.State()) == tcp.StateListen
+			})},
+		{level: level, name: endpoint.SO_MARK, symbol: "SO_MARK", on: onAll, status: Stored,
+			note: "no rule of the stack looks at marks; to set it is EPERM but for uid 0",
+			get:  getInt(func(o target) int { return int(o.ops().GetMark()) }),
+			set: setInt(func(o target, v int) error {
+				if !o.admin() {
+					return endpoint.EPERM
+				}
+				o.ops().SetMark(uint32(v))
+				return nil
+			})},
+		{level: level, name: endpoint.SO_PROTOCOL, symbol: "SO_PROTOCOL", on: onAll,
+			get: getInt(func(o target) int { return int(o.proto) })},
+		{level: level, name: endpoint.SO_DOMAIN, symbol: "SO_DOMAIN", on: onAll,
+			get: getInt(func(o target) int { return int(o.af) })},
+		storedBool(level, endpoint.SO_RXQ_OVFL, "SO_RXQ_OVFL", onAll, 0, "netstack does not say how many datagrams a socket lost"),
+		storedInt(level, endpoint.SO_BUSY_POLL, "SO_BUSY_POLL", onAll, 0, 0, anyInt, "there is no device queue to poll"),
+		storedInt(level, endpoint.SO_MAX_PACING_RATE, "SO_MAX_PACING_RATE", onAll, -1, math.MinInt32, anyInt, "netstack does not pace"),
+		storedInt(level, endpoint.SO_INCOMING_CPU, "SO_INCOMING_CPU", onAll, -1, math.MinInt32, anyInt, "packets have no CPU here"),
+		{level: level, name: endpoint.SO_COOKIE, symbol: "SO_COOKIE", on: onAll,
+			get: func(o target, buf []byte) (int, error) {
+				if len(buf) < 8 {
+					return 0, endpoint.EINVAL
+				}
+				binary.NativeEndian.PutUint64(buf, o.cookie())
+				return 8, nil
+			}},
+		{level: level, name: endpoint.SO_BINDTOIFINDEX, symbol: "SO_BINDTOIFINDEX", on: onAll,
+			get: getInt(func(o target) int { return int(o.ops().GetBindToDevice()) }),
+			set: setInt(func(o target, v int) error {
+				if v < 0 {
+					return endpoint.EINVAL
+				}
+				return o.bindToDevice(v)
+			})},
+	}
+}
+
+// ifNameSize is IFNAMSIZ, the terminating NUL included.
+const ifNameSize = 16
+
+func clampInt(v int64) int { return int(min(v, math.MaxInt32)) }
+
+func (o target) setSendBuffer(v uint) {
+	o.ops().SetSendBufferSize(max(2*int64(min(v, math.MaxInt32/2)), sendBufferMin), true)
+	o.socket.set(flagSendBufSet, true)
+}
+
+func (o target) setRecvBuffer(v uint) {
+	o.ops().SetReceiveBufferSize(max(2*int64(min(v, math.MaxInt32/2)), recvBufferMin), true)
+	o.socket.set(flagRecvBufSet, true)
+}
+
+func (o target) bindToDevice(nic int) error {
+	if nic != 0 && !o.p.stack.HasNIC(tcpip.NICID(nic)) {
+		return endpoint.ENODEV
+	}
+	if now := o.ops().GetBindToDevice(); now != 0 && int(now) != nic && !o.admin() {
+		return endpoint.EPERM
+	}
+	return errno(o.ops().SetBindToDevice(int32(nic)))
+}
+
+// cookie returns a number that no other socket of the stack has.
+func (s *socket) cookie() uint64 {
+	if b, ok := s.storedBytes(endpoint.SOL_SOCKET, endpoint.SO_COOKIE); ok {
+		return binary.NativeEndian.Uint64(b)
+	}
+	b := binary.NativeEndian.AppendUint64(nil, s.p.cookies.Add(1))
+	s.storedMu.Lock()
+	defer s.storedMu.Unlock()
+	key := optionKey{endpoint.SOL_SOCKET, endpoint.SO_COOKIE}
+	if first, ok := s.stored[key]; ok {
+		return binary.NativeEndian.Uint64(first)
+	}
+	if s.stored == nil {
+		s.stored = make(map[optionKey][]byte)
+	}
+	s.stored[key] = b
+	return binary.NativeEndian.Uint64(b)
+}
+
+// timeoutOption is SO_RCVTIMEO or SO_SNDTIMEO.
+func timeoutOption(name int, symbol string) option {
+	const level = endpoint.SOL_SOCKET
+	return option{
+		level: level, name: name, symbol: symbol, on: onAll, status: Stored,
+		note: "an endpoint never waits; who waits reads it",
+		get: func(o target, buf []byte) (int, error) {
+			var d time.Duration
+			if b, ok := o.storedBytes(level, name); ok {
+				d = time.Duration(binary.NativeEndian.Uint64(b))
+			}
+			return endpoint.PutTimeval(buf, d), nil
+		},
+		set: func(o target, value []byte) error {
+			d, err := endpoint.Timeval(value)
+			if err != nil {
+				return err
+			}
+			o.storeBytes(level, name, binary.NativeEndian.AppendUint64(nil, uint64(max(d, 0))))
+			return nil
+		},
+	}
+}

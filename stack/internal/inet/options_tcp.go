@@ -1,0 +1,361 @@
+package inet
+
+import (
+	"encoding/binary"
+	"math"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+
+	"usersock/stack/endpoint"
+)
+
+// Bounds of tcp(7)'s options, linux/net/tcp.h.
+const (
+	maxKeepTime  = 32767 // MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL, seconds
+	maxKeepCount = 127
+	maxSynCount  = 127
+	minSegment   = 88    // TCP_MIN_MSS
+	maxSegment   = 32767 // MAX_TCP_WINDOW
+	maxLinger2   = 120   // TCP_FIN_TIMEOUT_MAX, seconds
+	caNameMax    = 16    // TCP_CA_NAME_MAX
+	maxRTO       = 120   // TCP_RTO_MAX, seconds
+	minClamp     = recvBufferMin / 2
+)
+
+func tcpOptions() []option {
+	const level = endpoint.IPPROTO_TCP
+	return []option{
+		{level: level, name: endpoint.TCP_NODELAY, symbol: "TCP_NODELAY", on: onStream,
+			get: getBool(func(o target) bool { return !o.ops().GetDelayOption() }),
+			set: setBool(func(o target, v bool) { o.ops().SetDelayOption(!v) })},
+		{level: level, name: endpoint.TCP_MAXSEG, symbol: "TCP_MAXSEG", on: onStream,
+			note: "of a connection the route's largest segment is reported, not the one negotiated",
+			get: getInt(func(o target) int {
+				user := o.storedInt(level, endpoint.TCP_MAXSEG, 0)
+				if size, ok := o.segmentSize(); ok {
+					if user != 0 {
+						size = min(size, user)
+					}
+					return size
+				}
+				if user != 0 {
+					return user
+				}
+				return header.TCPDefaultMSS
+			}),
+			set: setInt(func(o target, v int) error {
+				if v < minSegment || v > maxSegment {
+					if v == 0 && o.storedInt(level, endpoint.TCP_MAXSEG, 0) == 0 {
+						return nil
+					}
+					return endpoint.EINVAL
+				}
+				if err := o.setSockInt(tcpip.MaxSegOption, v); err != nil {
+					return err
+				}
+				o.store(level, endpoint.TCP_MAXSEG, v)
+				return nil
+			})},
+		{level: level, name: endpoint.TCP_CORK, symbol: "TCP_CORK", on: onStream,
+			get: getFlag(flagUserCork),
+			set: setBool(func(o target, v bool) {
+				o.socket.set(flagUserCork, v)
+				if v || !o.has(flagMore) {
+					o.ops().SetCorkOption(v)
+				}
+			})},
+		secondsOption(endpoint.TCP_KEEPIDLE, "TCP_KEEPIDLE", maxKeepTime,
+			func(o target) time.Duration {
+				var v tcpip.KeepaliveIdleOption
+				_ = o.raw.GetSockOpt(&v)
+				return time.Duration(v)
+			},
+			func(o target, d time.Duration) tcpip.Error {
+				v := tcpip.KeepaliveIdleOption(d)
+				return o.raw.SetSockOpt(&v)
+			}),
+		secondsOption(endpoint.TCP_KEEPINTVL, "TCP_KEEPINTVL", maxKeepTime,
+			func(o target) time.Duration {
+				var v tcpip.KeepaliveIntervalOption
+				_ = o.raw.GetSockOpt(&v)
+				return time.Duration(v)
+			},
+			func(o target, d time.Duration) tcpip.Error {
+				v := tcpip.KeepaliveIntervalOption(d)
+				return o.raw.SetSockOpt(&v)
+			}),
+		{level: level, name: endpoint.TCP_KEEPCNT, symbol: "TCP_KEEPCNT", on: onStream,
+			get: getInt(func(o target) int { return o.sockInt(tcpip.KeepaliveCountOption) }),
+			set: setInt(func(o target, v int) error {
+				if v < 1 || v > maxKeepCount {
+					return endpoint.EINVAL
+				}
+				return o.setSockInt(tcpip.KeepaliveCountOption, v)
+			})},
+		storedInt(level, endpoint.TCP_SYNCNT, "TCP_SYNCNT", onStream, tcp.DefaultSynRetries, 1, maxSynCount,
+			"netstack takes the number and retries as its own default says"),
+		{level: level, name: endpoint.TCP_LINGER2, symbol: "TCP_LINGER2", on: onStream,
+			get: getInt(func(o target) int {
+				var v tcpip.TCPLingerTimeoutOption
+				_ = o.raw.GetSockOpt(&v)
+				if v < 0 {
+					return -1
+				}
+				return int(time.Duration(v) / time.Second)
+			}),
+			set: setInt(func(o target, v int) error {
+				d := time.Duration(v) * time.Second
+				if v > maxLinger2 {
+					d = -1
+				}
+				o2 := tcpip.TCPLingerTimeoutOption(d)
+				return errno(o.raw.SetSockOpt(&o2))
+			})},
+		{level: level, name: endpoint.TCP_DEFER_ACCEPT, symbol: "TCP_DEFER_ACCEPT", on: onStream,
+			note: "rounded up to a number of retransmissions, as on Linux",
+			get: getInt(func(o target) int {
+				var v tcpip.TCPDeferAcceptOption
+				_ = o.raw.GetSockOpt(&v)
+				return int(time.Duration(v) / time.Second)
+			}),
+			set: setInt(func(o target, v int) error {
+				d := tcpip.TCPDeferAcceptOption(time.Duration(retransmissionTime(v)) * time.Second)
+				return errno(o.raw.SetSockOpt(&d))
+			})},
+		{level: level, name: endpoint.TCP_WINDOW_CLAMP, symbol: "TCP_WINDOW_CLAMP", on: onStream, status: Stored,
+			note: "netstack takes the number and advertises what it likes",
+			get:  getInt(func(o target) int { return o.storedInt(level, endpoint.TCP_WINDOW_CLAMP, 0) }),
+			set: setInt(func(o target, v int) error {
+				if v == 0 {
+					if o.has(flagConnecting|flagConnected) || tcp.EndpointState(o.raw.State()) == tcp.StateListen {
+						return endpoint.EINVAL
+					}
+				} else {
+					v = max(v, minClamp)
+				}
+				o.store(level, endpoint.TCP_WINDOW_CLAMP, v)
+				return nil
+			})},
+		{level: level, name: endpoint.TCP_INFO, symbol: "TCP_INFO", on: onStream,
+			note: "state, congestion state, RTO, RTT and its variation, congestion window, slow start threshold, reordering, MSS and PMTU; the rest is 0",
+			get:  func(o target, buf []byte) (int, error) { return copy(buf, o.tcpInfo()), nil }},
+		storedBool(level, endpoint.TCP_QUICKACK, "TCP_QUICKACK", onStream, 1, "netstack acknowledges at once, always"),
+		{level: level, name: endpoint.TCP_CONGESTION, symbol: "TCP_CONGESTION", on: onStream,
+			note: "reno and cubic; another name is ENOENT",
+			get: func(o target, buf []byte) (int, error) {
+				var v tcpip.CongestionControlOption
+				if err := o.raw.GetSockOpt(&v); err != nil {
+					return 0, errno(err)
+				}
+				var name [caNameMax]byte
+				copy(name[:], v)
+				return copy(buf, name[:]), nil
+			},
+			set: func(o target, value []byte) error {
+				if len(value) < 1 {
+					return endpoint.EINVAL
+				}
+				v := tcpip.CongestionControlOption(cString(value[:min(len(value), caNameMax-1)]))
+				return errno(o.raw.SetSockOpt(&v))
+			}},
+		storedInt(level, endpoint.TCP_THIN_LINEAR_TIMEOUTS, "TCP_THIN_LINEAR_TIMEOUTS", onStream, 0, 0, 1, "netstack has no thin-stream mode"),
+		storedInt(level, endpoint.TCP_THIN_DUPACK, "TCP_THIN_DUPACK", onStream, 0, 0, 1, "netstack has no thin-stream mode"),
+		{level: level, name: endpoint.TCP_USER_TIMEOUT, symbol: "TCP_USER_TIMEOUT", on: onStream,
+			get: getInt(func(o target) int {
+				var v tcpip.TCPUserTimeoutOption
+				_ = o.raw.GetSockOpt(&v)
+				return int(time.Duration(v) / time.Millisecond)
+			}),
+			set: setInt(func(o target, v int) error {
+				if v < 0 {
+					return endpoint.EINVAL
+				}
+				d := tcpip.TCPUserTimeoutOption(time.Duration(v) * time.Millisecond)
+				return errno(o.raw.SetSockOpt(&d))
+			})},
+		storedInt(level, endpoint.TCP_FASTOPEN, "TCP_FASTOPEN", onStream, 0, 0, anyInt, "netstack has no fast open; connections are made the usual way"),
+		storedInt(level, endpoint.TCP_FASTOPEN_CONNECT, "TCP_FASTOPEN_CONNECT", onStream, 0, 0, 1, "netstack has no fast open; connect sends the SYN at once"),
+		storedInt(level, endpoint.TCP_FASTOPEN_NO_COOKIE, "TCP_FASTOPEN_NO_COOKIE", onStream, 0, 0, 1, "netstack has no fast open"),
+		storedInt(level, endpoint.TCP_NOTSENT_LOWAT, "TCP_NOTSENT_LOWAT", onStream, 0, math.MinInt32, anyInt,
+			"netstack does not tell how much of its send queue is unsent"),
+	}
+}
+
+// secondsOption is a time of 1 to most seconds.
+func secondsOption(name int, symbol string, most int, get func(target) time.Duration, set func(target, time.Duration) tcpip.Error) option {
+	return option{
+		level: endpoint.IPPROTO_TCP, name: name, symbol: symbol, on: onStream,
+		get: getInt(func(o target) int { return int(get(o) / time.Second) }),
+		set: setInt(func(o target, v int) error {
+			if v < 1 || v > most {
+				return endpoint.EINVAL
+			}
+			return errno(set(o, time.Duration(v)*time.Second))
+		}),
+	}
+}
+
+// retransmissionTime returns how many seconds pass until as many
+// retransmissions as it takes to cover the given seconds: 1, 3, 7, 15 and so
+// on, each pause twice the last up to the largest RTO. It is what Linux keeps
+// of TCP_DEFER_ACCEPT (secs_to_retrans and retrans_to_secs).
+func retransmissionTime(seconds int) int {
+	if seconds <= 0 {
+		return 0
+	}
+	period, pause := 1, 1
+	for n := 1; seconds > period && n < 255; n++ {
+		pause = min(2*pause, maxRTO)
+		period += pause
+	}
+	return period
+}
+
+// tcpInfo is struct tcp_info of linux/tcp.h as far as TCPI_OPT and the 32-bit
+// counters go: 104 bytes, which is what programs read; a longer buffer gets
+// these.
+func (o target) tcpInfo() []byte {
+	var info tcpip.TCPInfoOption
+	_ = o.raw.GetSockOpt(&info)
+	b := make([]byte, 104)
+	put := func(offset int, v uint32) { binary.NativeEndian.PutUint32(b[offset:], v) }
+	micros := func(d time.Duration) uint32 { return uint32(d / time.Microsecond) }
+
+	state := tcp.EndpointState(info.State)
+	if o.has(flagListenShut) || state > tcp.StateClosing {
+		state = tcp.StateClose
+	}
+	b[0] = byte(state) // tcpi_state: the numbers are Linux's
+	b[1] = congestionState(info.CcState)
+	mss := header.TCPDefaultMSS
+	if size, ok := o.segmentSize(); ok {
+		mss = size
+		b[5] = 1 << 0 // tcpi_options: timestamps
+	}
+	put(8, micros(info.RTO)) // tcpi_rto
+	put(16, uint32(mss))     // tcpi_snd_mss
+	put(20, uint32(mss))     // tcpi_rcv_mss
+	put(68, micros(info.RTT))
+	put(72, micros(info.RTTVar))
+	put(76, info.SndSsthresh)
+	put(80, info.SndCwnd)
+	put(84, uint32(mss)) // tcpi_advmss
+	reordering := uint32(3)
+	put(88, reordering)
+	if mtu, err := o.pathMTU(header.IPv4ProtocolNumber); err == nil {
+		put(60, uint32(mtu)) // tcpi_pmtu
+	} else if mtu, err := o.pathMTU(header.IPv6ProtocolNumber); err == nil {
+		put(60, uint32(mtu))
+	}
+	return b
+}
+
+// congestionState translates to enum tcp_ca_state.
+func congestionState(s tcpip.CongestionControlState) byte {
+	switch s {
+	case tcpip.Disorder:
+		return 1
+	case tcpip.FastRecovery, tcpip.SACKRecovery:
+		return 3
+	case tcpip.RTORecovery:
+		return 4
+	}
+	return 0
+}
+
+// bequeath gives an accepted connection what Linux lets it inherit from its
+// listener: every option, set or only stored. Usually nothing was set.
+func (t *tcpEndpoint) bequeath(c *tcpEndpoint) {
+	dst := c.raw.Load()
+	dst.SocketOptions().SetDelayOption(true)
+	if !t.has(flagInherit) {
+		return
+	}
+	const inherited = flagTimestamp | flagTimestampNS | flagSendBufSet | flagRecvBufSet | flagUserCork | flagLowWater |
+		flagWhole4 | flagWhole6 | flagDontFrag | flagInherit
+	c.flags.Or(t.flags.Load() & inherited)
+	t.storedMu.Lock()
+	stored := make(map[optionKey][]byte, len(t.stored))
+	for k, v := range t.stored {
+		if k != (optionKey{endpoint.SOL_SOCKET, endpoint.SO_COOKIE}) {
+			stored[k] = v
+		}
+	}
+	t.storedMu.Unlock()
+	c.stored = stored
+	c.copyOptions(dst, t.raw.Load())
+}
+
+// copyOptions gives dst what netstack keeps of the options of src. The
+// receiver is the socket of dst.
+func (t *tcpEndpoint) copyOptions(dst, src *tcp.Endpoint) {
+	if !t.has(flagInherit) {
+		return
+	}
+	to, from := dst.SocketOptions(), src.SocketOptions()
+	if from.GetReuseAddress() {
+		to.SetReuseAddress(true)
+	}
+	if from.GetReusePort() {
+		to.SetReusePort(true)
+	}
+	to.SetBroadcast(from.GetBroadcast())
+	to.SetNoChecksum(from.GetNoChecksum())
+	to.SetV6Only(from.GetV6Only())
+	to.SetDelayOption(from.GetDelayOption())
+	to.SetLinger(from.GetLinger())
+	to.SetMark(from.GetMark())
+	to.SetMulticastLoop(from.GetMulticastLoop())
+	to.SetReceivePacketInfo(from.GetReceivePacketInfo())
+	to.SetIPv6ReceivePacketInfo(from.GetIPv6ReceivePacketInfo())
+	to.SetReceiveTTL(from.GetReceiveTTL())
+	to.SetReceiveTOS(from.GetReceiveTOS())
+	to.SetReceiveTClass(from.GetReceiveTClass())
+	to.SetReceiveHopLimit(from.GetReceiveHopLimit())
+	to.SetReceiveOriginalDstAddress(from.GetReceiveOriginalDstAddress())
+	_ = to.SetBindToDevice(from.GetBindToDevice())
+	if t.has(flagUserCork) {
+		to.SetCorkOption(true)
+	}
+	if t.has(flagSendBufSet) {
+		to.SetSendBufferSize(from.GetSendBufferSize(), true)
+	}
+	if t.has(flagRecvBufSet) {
+		to.SetReceiveBufferSize(from.GetReceiveBufferSize(), true)
+	}
+	for _, name := range []tcpip.SockOptInt{
+		tcpip.IPv4TOSOption, tcpip.IPv4TTLOption, tcpip.IPv6HopLimitOption,
+		tcpip.MTUDiscoverOption, tcpip.KeepaliveCountOption,
+	} {
+		if v, err := src.GetSockOptInt(name); err == nil {
+			_ = dst.SetSockOptInt(name, v)
+		}
+	}
+	if v := t.storedInt(endpoint.IPPROTO_TCP, endpoint.TCP_MAXSEG, 0); v != 0 {
+		_ = dst.SetSockOptInt(tcpip.MaxSegOption, v)
+	}
+	copyOption[tcpip.KeepaliveIdleOption](dst, src)
+	copyOption[tcpip.KeepaliveIntervalOption](dst, src)
+	copyOption[tcpip.TCPUserTimeoutOption](dst, src)
+	copyOption[tcpip.CongestionControlOption](dst, src)
+	copyOption[tcpip.TCPLingerTimeoutOption](dst, src)
+	copyOption[tcpip.TCPDeferAcceptOption](dst, src)
+	if from.GetKeepAlive() {
+		to.SetKeepAlive(true)
+	}
+}
+
+// copyOption copies an option that has a type of its own.
+func copyOption[T any, P interface {
+	*T
+	tcpip.GettableSocketOption
+	tcpip.SettableSocketOption
+}](dst, src tcpip.Endpoint) {
+	var v T
+	if err := src.GetSockOpt(P(&v)); err == nil {
+		_ = dst.SetSockOpt(P(&v))
+	}
+}

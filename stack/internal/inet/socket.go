@@ -1,0 +1,191 @@
+package inet
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/waiter"
+
+	"usersock/stack/endpoint"
+)
+
+// socket is what TCP and UDP endpoints have in common.
+//
+// Netstack notifies a queue; one entry of ours sits in it, from Notify (or
+// Close) on, for the rest of the endpoint's life.
+type socket struct {
+	p     *Protocols
+	af    uint8 // AF_INET or AF_INET6
+	typ   uint8 // SOCK_STREAM or SOCK_DGRAM
+	proto uint8 // IPPROTO_TCP or IPPROTO_UDP
+
+	closed   atomic.Bool
+	watching atomic.Bool
+	pending  atomic.Int32 // an errno to be reported once, as sk_err of Linux
+	flags    atomic.Uint32
+
+	uid uint32 // of who opened it: 0 may do what CAP_NET_ADMIN allows
+
+	wq    *waiter.Queue
+	entry waiter.Entry
+	sink  endpoint.Sink
+	ready atomic.Pointer[endpoint.Sink] // &sink once that is set
+
+	storedMu sync.Mutex
+	stored   map[optionKey][]byte // options that are only stored; nil at first
+}
+
+// Bits of socket.flags.
+const (
+	flagTimestamp   = 1 << iota // SO_TIMESTAMP
+	flagTimestampNS             // SO_TIMESTAMPNS
+	flagSendBufSet              // SO_SNDBUF was set: report what netstack has
+	flagRecvBufSet              // SO_RCVBUF was set
+	flagUserCork                // TCP_CORK, or UDP_CORK
+	flagMore                    // the last Send had MSG_MORE
+	flagBound                   // by Bind, not by Connect or Send
+	flagConnecting              // Connect answered EINPROGRESS
+	flagConnected               // Connect succeeded, or accepted
+	flagListenShut              // Shutdown of a listener
+	flagShutRead
+	flagShutWrite
+	flagBoundMapped // to ::ffff:0.0.0.0, which netstack forgets
+	flagScoped      // bound to a link-local address, hence to its interface
+	flagLingers     // closed with SO_LINGER, on the closing list
+	flagLowWater    // SO_RCVLOWAT above 1
+	flagWhole4      // IP_MTU_DISCOVER forbids fragments
+	flagWhole6      // IPV6_MTU_DISCOVER forbids fragments
+	flagDontFrag    // IPV6_DONTFRAG
+	flagInherit     // an option was set that accepted connections inherit
+)
+
+func (s *socket) has(bit uint32) bool { return s.flags.Load()&bit != 0 }
+
+func (s *socket) set(bit uint32, on bool) {
+	if on {
+		s.flags.Or(bit)
+	} else {
+		s.flags.And(^bit)
+	}
+}
+
+// takePending returns the pending error and forgets it; nil if there is none.
+func (s *socket) takePending() error {
+	if s.pending.Load() == 0 {
+		return nil
+	}
+	if e := s.pending.Swap(0); e != 0 {
+		return endpoint.Errno(e)
+	}
+	return nil
+}
+
+// watch queues the entry, once.
+func (s *socket) watch() {
+	if s.watching.CompareAndSwap(false, true) {
+		s.entry.Init((*listener)(s), waiter.AllEvents)
+		s.wq.EventRegister(&s.entry)
+	}
+}
+
+// Notify implements endpoint.Endpoint.
+func (s *socket) Notify(sink endpoint.Sink) {
+	s.sink = sink
+	s.ready.Store(&s.sink)
+	s.watch()
+	sink.Event(endpoint.In | endpoint.Out | endpoint.Err | endpoint.Hup | endpoint.RdHup)
+}
+
+// listener is the socket as netstack sees it.
+type listener socket
+
+// NotifyEvent implements waiter.EventListener. It comes under netstack's
+// locks.
+func (l *listener) NotifyEvent(mask waiter.EventMask) {
+	s := (*socket)(l)
+	if s.closed.Load() && mask&waiter.EventHUp != 0 {
+		s.p.closing.remove(s)
+	}
+	s.tell(events(mask))
+}
+
+// tell calls the sink, if there is one yet.
+func (s *socket) tell(e endpoint.Events) {
+	if sink := s.ready.Load(); sink != nil {
+		(*sink).Event(e)
+	}
+}
+
+// events translates netstack's events, whose numbers are poll(2)'s too. The
+// end of a stream is notified as readable alone, so readable implies that the
+// peer may have closed.
+func events(mask waiter.EventMask) endpoint.Events {
+	const known = endpoint.In | endpoint.Pri | endpoint.Out | endpoint.Err | endpoint.Hup | endpoint.RdHup
+	e := endpoint.Events(mask) & known
+	if e&(endpoint.In|endpoint.Hup) != 0 {
+		e |= endpoint.RdHup
+	}
+	return e
+}
+
+// checkPeer refuses destinations that Linux refuses before it looks for a
+// route: IPv4 from a socket that is IPv6 only, and a link-local address whose
+// interface nobody named.
+func (s *socket) checkPeer(fa tcpip.FullAddress, ops *tcpip.SocketOptions) error {
+	if s.af != endpoint.AF_INET6 {
+		return nil
+	}
+	if isMapped(fa.Addr) {
+		if ops.GetV6Only() || !s.p.ipv4 {
+			return endpoint.ENETUNREACH
+		}
+		return nil
+	}
+	if fa.NIC == 0 && header.IsV6LinkLocalUnicastAddress(fa.Addr) && ops.GetBindToDevice() == 0 && !s.has(flagScoped) {
+		return endpoint.EINVAL
+	}
+	return nil
+}
+
+// checkLocal refuses addresses that Linux refuses to bind before it looks
+// whether they are its own.
+func (s *socket) checkLocal(fa tcpip.FullAddress, ops *tcpip.SocketOptions) error {
+	if s.af != endpoint.AF_INET6 {
+		return nil
+	}
+	if isMapped(fa.Addr) {
+		if ops.GetV6Only() {
+			return endpoint.EINVAL
+		}
+		if !s.p.ipv4 {
+			return endpoint.EADDRNOTAVAIL
+		}
+		return nil
+	}
+	if header.IsV6LinkLocalUnicastAddress(fa.Addr) {
+		if fa.NIC == 0 {
+			fa.NIC = tcpip.NICID(ops.GetBindToDevice())
+		}
+		if fa.NIC == 0 {
+			return endpoint.EINVAL
+		}
+		if !s.p.stack.HasNIC(fa.NIC) {
+			return endpoint.ENODEV
+		}
+	}
+	return nil
+}
+
+// bound records what netstack forgets of a successful Bind.
+func (s *socket) bound(fa tcpip.FullAddress) {
+	bits := uint32(flagBound)
+	if fa.Addr == mappedAny {
+		bits |= flagBoundMapped
+	}
+	if fa.NIC != 0 {
+		bits |= flagScoped
+	}
+	s.set(bits, true)
+}

@@ -1,0 +1,390 @@
+package inet
+
+import (
+	"sync/atomic"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/waiter"
+
+	"usersock/stack/endpoint"
+)
+
+// tcpEndpoint is a SOCK_STREAM endpoint.
+//
+// It remembers what netstack's endpoint does not: how far the descriptor got
+// (struct socket's state in Linux, which outlives the connection's), which
+// directions it shut down, and an error that waits to be reported. The
+// netstack endpoint itself may be replaced, see tcp_renew.go.
+type tcpEndpoint struct {
+	socket
+	raw   atomic.Pointer[tcp.Endpoint]
+	local tcpip.FullAddress // what Bind asked for, once flagBound is set
+	// drained is the netstack endpoint whose errors were moved to pending.
+	drained atomic.Pointer[tcp.Endpoint]
+}
+
+var _ endpoint.Endpoint = (*tcpEndpoint)(nil)
+
+func openTCP(f *family, req endpoint.Request, transport tcpip.TransportProtocolNumber) (endpoint.Endpoint, error) {
+	t := &tcpEndpoint{socket: socket{
+		p: f.p, af: uint8(f.af), typ: endpoint.SOCK_STREAM, proto: endpoint.IPPROTO_TCP, uid: req.Cred.Uid,
+		wq: new(waiter.Queue),
+	}}
+	raw, err := t.newRaw()
+	if err != nil {
+		return nil, err
+	}
+	t.raw.Store(raw)
+	return t, nil
+}
+
+// newRaw makes a netstack endpoint on the socket's queue, with the options
+// that a socket of Linux starts with.
+func (t *tcpEndpoint) newRaw() (*tcp.Endpoint, error) {
+	ep, err := t.p.stack.NewEndpoint(tcp.ProtocolNumber, t.network(), t.wq)
+	if err != nil {
+		return nil, errno(err)
+	}
+	raw := ep.(*tcp.Endpoint)
+	raw.SocketOptions().SetDelayOption(true) // TCP_NODELAY 0
+	return raw, nil
+}
+
+// Bind implements endpoint.Endpoint.
+func (t *tcpEndpoint) Bind(a endpoint.Addr) error {
+	fa, err := t.fullAddress(a)
+	if err != nil {
+		return err
+	}
+	raw := t.raw.Load()
+	if t.has(flagBound | flagConnecting | flagConnected) {
+		return endpoint.EINVAL
+	}
+	if err := t.checkLocal(fa, raw.SocketOptions()); err != nil {
+		return err
+	}
+	if err := raw.Bind(fa); err != nil {
+		return bindErrno(err)
+	}
+	t.local = fa
+	t.bound(fa)
+	return nil
+}
+
+// bindErrno is errno for Bind and Listen: no free port is EADDRINUSE there.
+func bindErrno(err tcpip.Error) error {
+	if _, full := err.(*tcpip.ErrNoPortAvailable); full {
+		return endpoint.EADDRINUSE
+	}
+	return errno(err)
+}
+
+// Connect implements endpoint.Endpoint. Its answers follow
+// __inet_stream_connect of Linux: EINPROGRESS, then EALREADY, then success
+// once, then EISCONN; after a failure the error once (ECONNABORTED if SO_ERROR
+// took it), after which the socket may connect anew. AF_UNSPEC dissolves any
+// connection with a reset.
+func (t *tcpEndpoint) Connect(a endpoint.Addr) error {
+	if a.Family == endpoint.AF_UNSPEC {
+		return t.disconnect()
+	}
+	fa, err := t.fullAddress(a)
+	if err != nil {
+		return err
+	}
+	if t.has(flagConnected) {
+		return endpoint.EISCONN
+	}
+	raw := t.raw.Load()
+	switch raw.EndpointState() {
+	case tcp.StateListen:
+		return endpoint.EISCONN
+	case tcp.StateClose, tcp.StateError:
+		return t.connectFailed(raw)
+	}
+	if err := t.checkPeer(fa, raw.SocketOptions()); err != nil {
+		return err
+	}
+	switch err := raw.Connect(fa); err.(type) {
+	case nil:
+		t.set(flagConnecting, false)
+		t.set(flagConnected, true)
+		return nil
+	case *tcpip.ErrConnectStarted:
+		t.set(flagConnecting, true)
+		return endpoint.EINPROGRESS
+	case *tcpip.ErrAlreadyConnecting:
+		return endpoint.EALREADY
+	case *tcpip.ErrAlreadyConnected:
+		return endpoint.EISCONN
+	default:
+		if raw.EndpointState() == tcp.StateError {
+			t.pending.CompareAndSwap(0, int32(number(err)))
+			return t.connectFailed(raw)
+		}
+		if _, bad := err.(*tcpip.ErrUnknownProtocol); bad {
+			return endpoint.ENETUNREACH
+		}
+		return errno(err)
+	}
+}
+
+// Listen implements endpoint.Endpoint. A negative backlog counts as a large
+// one, as Linux reads it unsigned; more than SOMAXCONN counts as SOMAXCONN.
+func (t *tcpEndpoint) Listen(backlog int) error {
+	if backlog < 0 || backlog > endpoint.SOMAXCONN {
+		backlog = endpoint.SOMAXCONN
+	}
+	if t.has(flagConnecting | flagConnected) {
+		return endpoint.EINVAL
+	}
+	raw := t.raw.Load()
+	if s := raw.EndpointState(); s == tcp.StateError || s == tcp.StateClose {
+		return endpoint.EINVAL
+	}
+	// One more than asked for: Linux lets the queue grow past the backlog
+	// by one, and netstack's does not.
+	if err := raw.Listen(backlog + 1); err != nil {
+		if raw.EndpointState() != tcp.StateListen {
+			return bindErrno(err)
+		}
+		// Netstack refuses to go below what already waits. Linux takes any
+		// value and turns newcomers away until the queue is short enough.
+		for raw.EndpointState() == tcp.StateListen && err != nil && backlog < endpoint.SOMAXCONN {
+			backlog++
+			err = raw.Listen(backlog + 1)
+		}
+		if err != nil {
+			return bindErrno(err)
+		}
+	}
+	t.set(flagListenShut, false)
+	return nil
+}
+
+// Accept implements endpoint.Endpoint.
+func (t *tcpEndpoint) Accept() (endpoint.Endpoint, endpoint.Addr, error) {
+	raw := t.raw.Load()
+	var peer tcpip.FullAddress
+	ep, wq, err := raw.Accept(&peer)
+	if err != nil {
+		return nil, endpoint.Addr{}, errno(err)
+	}
+	c := &tcpEndpoint{socket: socket{
+		p: t.p, af: t.af, typ: t.typ, proto: t.proto, uid: t.uid, wq: wq,
+	}}
+	c.flags.Store(flagConnected)
+	c.raw.Store(ep.(*tcp.Endpoint))
+	t.bequeath(c)
+	return c, c.socketAddr(peer), nil
+}
+
+// maxWrite is the most that goes to netstack in one Write. A segment of a
+// link with segmentation offload holds 65,535 bytes with its headers, so a
+// larger write leaves a runt; and the receiver can begin while the rest is
+// still being copied.
+const maxWrite = 61440
+
+// Send implements endpoint.Endpoint. An address is ignored, as Linux ignores
+// it for TCP. MSG_OOB sends in line: netstack has no urgent data. MSG_MORE
+// holds a last partial segment back until a Send without it.
+func (t *tcpEndpoint) Send(m endpoint.Message) (int, error) {
+	raw := t.raw.Load()
+	if len(m.Control) != 0 {
+		if err := checkStreamControl(m.Control); err != nil {
+			return 0, err
+		}
+	}
+	more := m.Flags&endpoint.MSG_MORE != 0
+	if more && t.flags.Load()&(flagMore|flagUserCork) == 0 {
+		t.set(flagMore, true)
+		raw.SocketOptions().SetCorkOption(true)
+	}
+	total := m.Len()
+	src := t.p.source(m.Bufs, 0)
+	sent := 0
+	var err error
+	for {
+		chunk := min(total-sent, maxWrite)
+		src.left = chunk
+		n, terr := raw.Write(src, tcpip.WriteOptions{})
+		sent += int(n)
+		if terr != nil {
+			if sent == 0 {
+				err = t.sendErrno(raw, terr, total)
+			}
+			break
+		}
+		if int(n) < chunk || sent == total {
+			break
+		}
+	}
+	t.p.release(src)
+	if !more && t.has(flagMore) {
+		t.set(flagMore, false)
+		if !t.has(flagUserCork) {
+			raw.SocketOptions().SetCorkOption(false)
+		}
+	}
+	if err == nil && sent == 0 && total > 0 {
+		// Another Send took the room between netstack's two looks.
+		err = endpoint.EAGAIN
+	}
+	return sent, err
+}
+
+// sendErrno turns an error of netstack's Write into tcp_sendmsg's: a pending
+// error first and once, then EPIPE.
+func (t *tcpEndpoint) sendErrno(raw *tcp.Endpoint, err tcpip.Error, total int) error {
+	switch err.(type) {
+	case *tcpip.ErrWouldBlock:
+		if total == 0 && !connecting(raw.EndpointState()) {
+			return nil // nothing to queue needs no room
+		}
+		return endpoint.EAGAIN
+	case *tcpip.ErrClosedForSend:
+		t.drain(raw)
+		if e := t.takePending(); e != nil {
+			return e
+		}
+		return endpoint.EPIPE
+	}
+	t.forget(raw, err)
+	return errno(err)
+}
+
+// Recv implements endpoint.Endpoint.
+func (t *tcpEndpoint) Recv(r endpoint.RecvRequest) (endpoint.Received, error) {
+	if r.Flags&(endpoint.MSG_OOB|endpoint.MSG_ERRQUEUE) != 0 {
+		if r.Flags&endpoint.MSG_ERRQUEUE != 0 {
+			return endpoint.Received{}, endpoint.EAGAIN
+		}
+		return endpoint.Received{}, endpoint.EINVAL // no urgent data, or read in line
+	}
+	raw := t.raw.Load()
+	size := r.Len()
+	if size == 0 {
+		return t.recvNothing(raw)
+	}
+	dst := t.p.destination(r.Bufs, size)
+	dst.discard = r.Flags&endpoint.MSG_TRUNC != 0
+	peek := r.Flags&endpoint.MSG_PEEK != 0
+	_, err := raw.Read(dst, tcpip.ReadOptions{Peek: peek})
+	n := dst.got
+	t.p.release(dst)
+	if err != nil {
+		return endpoint.Received{}, t.recvErrno(raw, err)
+	}
+	if t.p.moderate && !peek {
+		raw.ModerateRecvBuf(n)
+	}
+	return endpoint.Received{N: n, Size: n}, nil
+}
+
+// recvNothing answers a request for no bytes as tcp_recvmsg does: 0 as soon
+// as a byte is there (which stays), else what any request would get.
+func (t *tcpEndpoint) recvNothing(raw *tcp.Endpoint) (endpoint.Received, error) {
+	var none noBytes
+	_, err := raw.Read(none, tcpip.ReadOptions{Peek: true})
+	if _, there := err.(*tcpip.ErrBadBuffer); there || err == nil {
+		return endpoint.Received{}, nil
+	}
+	return endpoint.Received{}, t.recvErrno(raw, err)
+}
+
+// noBytes is a destination without room.
+type noBytes struct{}
+
+func (noBytes) Write([]byte) (int, error) { return 0, errNoRoom }
+
+// recvErrno turns an error of netstack's Read into tcp_recvmsg's: nil at the
+// end of the stream, after a pending error has been reported once.
+func (t *tcpEndpoint) recvErrno(raw *tcp.Endpoint, err tcpip.Error) error {
+	switch err.(type) {
+	case *tcpip.ErrWouldBlock:
+		return endpoint.EAGAIN
+	case *tcpip.ErrClosedForReceive:
+		if raw.EndpointState() == tcp.StateError {
+			t.drain(raw)
+			return t.takePending() // nil: the end
+		}
+		return nil
+	case *tcpip.ErrNotConnected:
+		if e := t.takePending(); e != nil {
+			return e
+		}
+		return endpoint.ENOTCONN
+	}
+	t.forget(raw, err)
+	return errno(err)
+}
+
+// Shutdown implements endpoint.Endpoint.
+func (t *tcpEndpoint) Shutdown(how int) error {
+	flags, err := shutdownFlags(how)
+	if err != nil {
+		return err
+	}
+	raw := t.raw.Load()
+	state := raw.EndpointState()
+	if err := raw.Shutdown(flags); err != nil {
+		return errno(err)
+	}
+	if state == tcp.StateListen {
+		t.set(flagListenShut, flags&tcpip.ShutdownRead != 0)
+		return nil
+	}
+	if flags&tcpip.ShutdownRead != 0 {
+		t.set(flagShutRead, true)
+	}
+	if flags&tcpip.ShutdownWrite != 0 {
+		t.set(flagShutWrite, true)
+	}
+	return nil
+}
+
+// shutdownFlags translates SHUT_RD, SHUT_WR and SHUT_RDWR; anything else is
+// EINVAL.
+func shutdownFlags(how int) (tcpip.ShutdownFlags, error) {
+	switch how {
+	case endpoint.SHUT_RD:
+		return tcpip.ShutdownRead, nil
+	case endpoint.SHUT_WR:
+		return tcpip.ShutdownWrite, nil
+	case endpoint.SHUT_RDWR:
+		return tcpip.ShutdownRead | tcpip.ShutdownWrite, nil
+	}
+	return 0, endpoint.EINVAL
+}
+
+// LocalAddr implements endpoint.Endpoint.
+func (t *tcpEndpoint) LocalAddr() (endpoint.Addr, error) {
+	fa, err := t.raw.Load().GetLocalAddress()
+	if err != nil {
+		return endpoint.Addr{}, errno(err)
+	}
+	if fa.Addr.Len() == 0 && t.has(flagBoundMapped) {
+		fa.Addr = mappedAny
+	}
+	return t.socketAddr(fa), nil
+}
+
+// PeerAddr implements endpoint.Endpoint.
+func (t *tcpEndpoint) PeerAddr() (endpoint.Addr, error) {
+	fa, err := t.raw.Load().GetRemoteAddress()
+	if err != nil {
+		return endpoint.Addr{}, errno(err)
+	}
+	return t.socketAddr(fa), nil
+}
+
+// Queued implements endpoint.Endpoint. Netstack does not tell how much of
+// what was sent is unacknowledged.
+func (t *tcpEndpoint) Queued() (in, out int) {
+	n, err := t.raw.Load().GetSockOptInt(tcpip.ReceiveQueueSizeOption)
+	if err != nil {
+		return endpoint.Unknown, endpoint.Unknown
+	}
+	return n, endpoint.Unknown
+}

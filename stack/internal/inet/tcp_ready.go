@@ -1,0 +1,144 @@
+package inet
+
+import (
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/waiter"
+
+	"usersock/stack/endpoint"
+)
+
+// Readiness of a TCP endpoint, after tcp_poll of Linux. Netstack's own answer
+// serves only in the synchronized states; elsewhere it differs: a new socket
+// is not writable there, one in TIME-WAIT has every event that one asks for,
+// and a pending error cannot be looked at without taking it.
+
+func connecting(s tcp.EndpointState) bool {
+	return s == tcp.StateConnecting || s == tcp.StateSynSent || s == tcp.StateSynRecv
+}
+
+// Ready implements endpoint.Endpoint.
+func (t *tcpEndpoint) Ready(want endpoint.Events) endpoint.Events {
+	return t.readyEvents() & (want | endpoint.Always)
+}
+
+func (t *tcpEndpoint) readyEvents() (e endpoint.Events) {
+	const over = endpoint.In | endpoint.Out | endpoint.Hup | endpoint.RdHup
+	raw := t.raw.Load()
+	state := raw.EndpointState()
+	if t.closed.Load() {
+		if delivered(state) {
+			return over
+		}
+		return endpoint.In | endpoint.Out
+	}
+	switch state {
+	case tcp.StateInitial, tcp.StateBound:
+		e = endpoint.Out | endpoint.Hup
+	case tcp.StateListen:
+		if t.has(flagListenShut) {
+			return endpoint.Out | endpoint.Hup
+		}
+		return events(raw.Readiness(waiter.ReadableEvents)) & endpoint.In
+	case tcp.StateConnecting, tcp.StateSynSent, tcp.StateSynRecv:
+	case tcp.StateTimeWait:
+		e = over
+	case tcp.StateClose, tcp.StateError:
+		t.drain(raw)
+		e = over
+	default:
+		e = t.connectedEvents(raw, state)
+	}
+	if t.pending.Load() != 0 {
+		e |= endpoint.Err
+	}
+	return e
+}
+
+// connectedEvents answers for ESTABLISHED and the closing states.
+func (t *tcpEndpoint) connectedEvents(raw *tcp.Endpoint, state tcp.EndpointState) endpoint.Events {
+	mask := raw.Readiness(waiter.ReadableEvents | waiter.WritableEvents)
+	e := endpoint.Events(mask) & (endpoint.In | endpoint.Out)
+	peerClosed := mask&waiter.EventRdHUp != 0 || t.has(flagShutRead)
+	if state == tcp.StateFinWait1 && e&endpoint.In != 0 && !peerClosed {
+		// The peer's FIN is notified a moment before the state says so. Any
+		// call that takes netstack's lock waits for that moment to pass.
+		_, _ = raw.GetSockOptInt(tcpip.ReceiveQueueSizeOption)
+		state = raw.EndpointState()
+	}
+	if e&endpoint.In != 0 && t.has(flagLowWater) && !t.enough(raw) {
+		e &^= endpoint.In
+	}
+	weClosed := t.has(flagShutWrite)
+	switch state {
+	case tcp.StateCloseWait:
+		peerClosed = true
+	case tcp.StateFinWait1, tcp.StateFinWait2:
+		weClosed = true
+	case tcp.StateClosing, tcp.StateLastAck, tcp.StateTimeWait, tcp.StateClose, tcp.StateError:
+		peerClosed, weClosed = true, true
+	}
+	if peerClosed {
+		e |= endpoint.In | endpoint.RdHup
+	}
+	if weClosed {
+		e |= endpoint.Out
+	}
+	if peerClosed && weClosed {
+		e |= endpoint.Hup
+	}
+	return e
+}
+
+// drain moves the error of a failed netstack endpoint to pending, once.
+// Netstack keeps the same error in two places, which would report it twice.
+func (t *tcpEndpoint) drain(raw *tcp.Endpoint) {
+	if t.drained.Load() == raw {
+		return
+	}
+	err := raw.LastError()
+	again := raw.LastError()
+	if err == nil {
+		err = again
+	}
+	if err != nil {
+		t.pending.CompareAndSwap(0, int32(t.failure(err)))
+	}
+	t.drained.Store(raw)
+}
+
+// forget is drain for an error that is being reported right now.
+func (t *tcpEndpoint) forget(raw *tcp.Endpoint, reported tcpip.Error) {
+	switch raw.EndpointState() {
+	case tcp.StateClose, tcp.StateError:
+	default:
+		return
+	}
+	t.drain(raw)
+	t.pending.CompareAndSwap(int32(t.failure(reported)), 0)
+}
+
+// failure is number for an error that ended a connection.
+func (t *tcpEndpoint) failure(err tcpip.Error) endpoint.Errno {
+	return number(err)
+}
+
+// takeError is SO_ERROR: the pending error, which is then forgotten.
+func (t *tcpEndpoint) takeError() error {
+	raw := t.raw.Load()
+	switch raw.EndpointState() {
+	case tcp.StateClose, tcp.StateError:
+		t.drain(raw)
+		return t.takePending()
+	}
+	if err := t.takePending(); err != nil {
+		return err
+	}
+	return errno(raw.LastError()) // a soft error, such as "no route to host"
+}
+
+// enough reports whether as many bytes wait as SO_RCVLOWAT asks for.
+func (t *tcpEndpoint) enough(raw *tcp.Endpoint) bool {
+	n, err := raw.GetSockOptInt(tcpip.ReceiveQueueSizeOption)
+	return err != nil || n >= t.storedInt(endpoint.SOL_SOCKET, endpoint.SO_RCVLOWAT, 1)
+}

@@ -1,0 +1,103 @@
+package unix
+
+import (
+	"sync"
+
+	"usersock/stack/endpoint"
+)
+
+// Config is what a family needs. The zero value works.
+type Config struct {
+	// Clock stamps datagrams for SO_TIMESTAMP. Nil is the machine's.
+	Clock endpoint.Clock
+
+	// Random draws the first name that autobind tries. Nil: 0, and the next
+	// name each time, so that a run repeats itself.
+	Random func() uint64
+}
+
+// Family is one namespace of AF_UNIX endpoints: those of a Stack.
+type Family struct {
+	clock  endpoint.Clock
+	random func() uint64
+
+	options []option
+
+	// chunks has the large chunks that no queue uses.
+	chunks sync.Pool
+
+	// mu guards the names, and the state of each endpoint that is not marked
+	// as atomic. It is held for no transfer, and under no other lock.
+	mu      sync.Mutex
+	names   map[name]*node
+	cookies uint64
+	auto    uint32 // the last name that autobind gave
+}
+
+var (
+	_ endpoint.Family = (*Family)(nil)
+	_ endpoint.Pairer = (*Family)(nil)
+)
+
+// New makes a namespace.
+func New(c Config) *Family {
+	f := &Family{clock: c.Clock, random: c.Random, names: make(map[name]*node), options: options()}
+	if f.clock == nil {
+		f.clock = endpoint.SystemClock()
+	}
+	f.chunks.New = func() any { return &chunk{buf: make([]byte, largeChunk)} }
+	return f
+}
+
+// Open implements endpoint.Family. SOCK_RAW is another name of SOCK_DGRAM, as
+// on Linux; the protocol is 0 or PF_UNIX.
+func (f *Family) Open(r endpoint.Request) (endpoint.Endpoint, error) {
+	typ, err := check(r)
+	if err != nil {
+		return nil, err
+	}
+	return f.newEndpoint(typ, r.Cred), nil
+}
+
+// Pair implements endpoint.Pairer: socketpair(2).
+func (f *Family) Pair(r endpoint.Request) (endpoint.Endpoint, endpoint.Endpoint, error) {
+	typ, err := check(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	a, b := f.newEndpoint(typ, r.Cred), f.newEndpoint(typ, r.Cred)
+	a.peerCred, b.peerCred = r.Cred, r.Cred
+	join(a, b)
+	return a, b, nil
+}
+
+// check returns the type that a request stands for.
+func check(r endpoint.Request) (int, error) {
+	if r.Protocol != 0 && r.Protocol != endpoint.PF_UNIX {
+		return 0, endpoint.EPROTONOSUPPORT
+	}
+	switch r.Type {
+	case endpoint.SOCK_STREAM, endpoint.SOCK_DGRAM, endpoint.SOCK_SEQPACKET:
+		return r.Type, nil
+	case endpoint.SOCK_RAW:
+		return endpoint.SOCK_DGRAM, nil
+	}
+	return 0, endpoint.ESOCKTNOSUPPORT
+}
+
+func (f *Family) newEndpoint(typ int, cred endpoint.Cred) *Endpoint {
+	e := &Endpoint{family: f, typ: typ, cred: cred, peerCred: unknownPeer}
+	e.in.owner = e
+	e.sndbuf.Store(defaultBuffer)
+	e.lowat.Store(1)
+	e.peekOff.Store(-1)
+	return e
+}
+
+// join makes two endpoints that nobody knows yet each other's peer.
+func join(a, b *Endpoint) {
+	a.peer.Store(b)
+	b.peer.Store(a)
+	a.state.Store(connected)
+	b.state.Store(connected)
+}

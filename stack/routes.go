@@ -1,0 +1,116 @@
+package stack
+
+import (
+	"fmt"
+	"net/netip"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+
+	"usersock/stack/endpoint"
+)
+
+func (r Route) check() error {
+	switch {
+	case !r.Dst.IsValid() || r.Dst != r.Dst.Masked():
+		return fmt.Errorf("destination %v is no network: %w", r.Dst, endpoint.EINVAL)
+	case r.Via.IsValid() && r.Via.Is4() != r.Dst.Addr().Is4():
+		return fmt.Errorf("route %v: router %v is of the other IP version: %w", r.Dst, r.Via, endpoint.EINVAL)
+	case r.Src.IsValid() && r.Src.Is4() != r.Dst.Addr().Is4():
+		return fmt.Errorf("route %v: source %v is of the other IP version: %w", r.Dst, r.Src, endpoint.EINVAL)
+	case !r.Via.IsValid() && r.Dev == "":
+		return fmt.Errorf("route %v names neither a router nor an interface: %w", r.Dst, endpoint.ENODEV)
+	case r.MTU < 0:
+		return fmt.Errorf("route %v: MTU %d: %w", r.Dst, r.MTU, endpoint.EINVAL)
+	}
+	return nil
+}
+
+// AddRoute adds a route. A router that no interface can reach is
+// ENETUNREACH, a route that is there already EEXIST.
+func (s *Stack) AddRoute(r Route) error {
+	gr, err := s.route(r)
+	if err != nil {
+		return fmt.Errorf("stack: add route: %w", err)
+	}
+	for _, have := range s.net.GetRouteTable() {
+		if have.Equal(gr) {
+			return fmt.Errorf("stack: add route to %v: %w", r.Dst, endpoint.EEXIST)
+		}
+	}
+	s.net.AddRoute(gr)
+	return nil
+}
+
+// RemoveRoute takes a route away; ESRCH if there is none like it.
+func (s *Stack) RemoveRoute(r Route) error {
+	gr, err := s.route(r)
+	if err != nil {
+		return fmt.Errorf("stack: remove route: %w", err)
+	}
+	if s.net.RemoveRoutes(func(have tcpip.Route) bool { return have.Equal(gr) }) == 0 {
+		return fmt.Errorf("stack: remove route to %v: %w", r.Dst, endpoint.ESRCH)
+	}
+	return nil
+}
+
+// Routes lists the routes, the longest prefixes first.
+func (s *Stack) Routes() []Route {
+	var list []Route
+	for _, gr := range s.net.GetRouteTable() {
+		r := Route{
+			Dst: netip.PrefixFrom(ipOf(gr.Destination.ID()), gr.Destination.Prefix()),
+			Dev: s.net.FindNICNameFromID(gr.NIC),
+			MTU: int(gr.MTU),
+		}
+		r.Via = ipOf(gr.Gateway)
+		r.Src = ipOf(gr.SourceHint)
+		list = append(list, r)
+	}
+	return list
+}
+
+func (s *Stack) route(r Route) (tcpip.Route, error) {
+	if err := r.check(); err != nil {
+		return tcpip.Route{}, err
+	}
+	gr := tcpip.Route{
+		Destination: subnet(r.Dst),
+		Gateway:     address(r.Via),
+		SourceHint:  address(r.Src),
+		MTU:         uint32(r.MTU),
+	}
+	if r.Dev != "" {
+		id, err := s.nic(r.Dev)
+		gr.NIC = id
+		return gr, err
+	}
+	for _, in := range s.Interfaces() {
+		for _, a := range in.Addrs {
+			if a.Masked().Contains(r.Via.WithZone("")) {
+				gr.NIC = tcpip.NICID(in.Index)
+				return gr, nil
+			}
+		}
+	}
+	return gr, fmt.Errorf("route to %v: no interface reaches router %v: %w", r.Dst, r.Via, endpoint.ENETUNREACH)
+}
+
+// Source returns the address that a packet to dst would leave with, and
+// whether dst can be reached at all. scope is the interface index of a
+// link-local destination, otherwise 0.
+func (s *Stack) Source(dst netip.Addr, scope int) (netip.Addr, bool) {
+	if !dst.IsValid() {
+		return netip.Addr{}, false
+	}
+	dst = dst.Unmap().WithZone("")
+	if !s.net.CheckNetworkProtocol(protocol(dst)) {
+		return netip.Addr{}, false
+	}
+	r, err := s.net.FindRoute(tcpip.NICID(scope), tcpip.Address{}, address(dst), protocol(dst), false)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	defer r.Release()
+	src := ipOf(r.LocalAddress())
+	return src, src.IsValid()
+}

@@ -1,0 +1,313 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
+	gvstack "gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+
+	"usersock/internal/virtual"
+	"usersock/netdev"
+	"usersock/stack/endpoint"
+	"usersock/stack/internal/inet"
+	"usersock/stack/internal/unix"
+)
+
+// Stack is one host. All methods may be called from any goroutine.
+type Stack struct {
+	cfg      Config
+	clock    endpoint.Clock
+	virtual  virtual.Host // nil in real time
+	log      *slog.Logger
+	net      *gvstack.Stack
+	inet     *inet.Protocols
+	unix     *unix.Family
+	families map[int]endpoint.Family
+	stopPump func()
+
+	ended    atomic.Bool
+	closed   chan struct{} // closed when Close has finished
+	hostname atomic.Pointer[string]
+
+	mu     sync.Mutex // for the names only; never held across a call into netstack
+	names  map[string]tcpip.NICID
+	lastID tcpip.NICID
+}
+
+// New makes a host and attaches what the configuration names. When it fails,
+// everything is closed again, the links of the configuration included.
+func New(cfg Config) (*Stack, error) {
+	if err := cfg.check(); err != nil {
+		cfg.closeLinks()
+		return nil, err
+	}
+	s := &Stack{
+		cfg:    cfg,
+		clock:  cfg.Clock,
+		log:    cfg.Log,
+		names:  make(map[string]tcpip.NICID),
+		closed: make(chan struct{}),
+	}
+	s.virtual, _ = cfg.Clock.(virtual.Host)
+	s.hostname.Store(&s.cfg.Hostname)
+	s.net = gvstack.New(s.options())
+	if err := s.tune(); err != nil {
+		cfg.closeLinks()
+		s.Close()
+		return nil, err
+	}
+	s.standStill()
+	s.openFamilies()
+	if err := s.bringUp(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// check fills in the defaults and refuses what cannot work before anything
+// is opened.
+func (cfg *Config) check() error {
+	if cfg.Hostname == "" {
+		cfg.Hostname = "localhost"
+	}
+	if cfg.Cred == (endpoint.Cred{}) {
+		cfg.Cred = endpoint.Cred{Pid: 1}
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = endpoint.SystemClock()
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := checkHostname(cfg.Hostname); err != nil {
+		return fmt.Errorf("stack: Hostname: %w", err)
+	}
+	if err := checkFamilies(cfg.Families); err != nil {
+		return err
+	}
+	names := map[string]bool{loopbackName: true}
+	for i, in := range cfg.Interfaces {
+		if in.Name != "" && names[in.Name] {
+			return fmt.Errorf("stack: Interfaces[%d]: name %q is taken: %w", i, in.Name, endpoint.EEXIST)
+		}
+		names[in.Name] = true
+		if err := cfg.checkInterface(in); err != nil {
+			return fmt.Errorf("stack: Interfaces[%d]: %w", i, err)
+		}
+	}
+	for i, r := range cfg.Routes {
+		if err := r.check(); err != nil {
+			return fmt.Errorf("stack: Routes[%d]: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (cfg *Config) closeLinks() {
+	for _, in := range cfg.Interfaces {
+		if in.Link != nil {
+			in.Link.Wire().Endpoint.Close()
+		}
+	}
+}
+
+// hostNameMax is HOST_NAME_MAX of Linux, sethostname(2).
+const hostNameMax = 64
+
+func checkHostname(name string) error {
+	if len(name) > hostNameMax {
+		return fmt.Errorf("%q has more than %d bytes: %w", name, hostNameMax, endpoint.EINVAL)
+	}
+	for i := range len(name) {
+		if name[i] == 0 {
+			return fmt.Errorf("%q holds a NUL byte: %w", name, endpoint.EINVAL)
+		}
+	}
+	return nil
+}
+
+// options chooses netstack's protocols: those of the families served.
+func (s *Stack) options() gvstack.Options {
+	o := gvstack.Options{
+		TransportProtocols: []gvstack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol},
+		Clock:              netClock{s.clock},
+		HandleLocal:        true,
+	}
+	if s.cfg.serves(endpoint.AF_INET) {
+		o.NetworkProtocols = append(o.NetworkProtocols, ipv4.NewProtocol, arp.NewProtocol)
+		o.TransportProtocols = append(o.TransportProtocols, icmp.NewProtocol4)
+	}
+	if s.cfg.serves(endpoint.AF_INET6) {
+		// Without duplicate address detection: the links have two ends and no
+		// hardware addresses. Router advertisements are not heeded.
+		o.NetworkProtocols = append(o.NetworkProtocols, ipv6.NewProtocolWithOptions(ipv6.Options{}))
+		o.TransportProtocols = append(o.TransportProtocols, icmp.NewProtocol6)
+	}
+	switch {
+	case s.virtual != nil:
+		o.RandSource, o.SecureRNG = s.virtual.Source(), s.virtual.Source()
+	case s.cfg.Seed != 0:
+		source := newSeeded(s.cfg.Seed)
+		o.RandSource, o.SecureRNG = source, source
+	}
+	return o
+}
+
+// Buffers of TCP in bytes. The default is what a connection may use at most
+// unless the application sets SO_SNDBUF or SO_RCVBUF; memory is taken only
+// for bytes that wait.
+const (
+	tcpMinBuffer     = 4 << 10
+	tcpDefaultBuffer = 4 << 20
+	tcpMaxBuffer     = 8 << 20
+)
+
+// tune sets what differs from netstack's defaults, for all connections.
+func (s *Stack) tune() error {
+	// RACK stays off: with it a transfer over a link that loses packets can
+	// stand still for ever, see TestStallWithRACK.
+	recovery := tcpip.TCPRecovery(0)
+	sack := tcpip.TCPSACKEnabled(true)
+	control := tcpip.CongestionControlOption("cubic")
+	moderate := tcpip.TCPModerateReceiveBufferOption(false)
+	for _, o := range []tcpip.SettableTransportProtocolOption{
+		&recovery, &sack, &control, &moderate,
+		&tcpip.TCPSendBufferSizeRangeOption{Min: tcpMinBuffer, Default: tcpDefaultBuffer, Max: tcpMaxBuffer},
+		&tcpip.TCPReceiveBufferSizeRangeOption{Min: tcpMinBuffer, Default: tcpDefaultBuffer, Max: tcpMaxBuffer},
+	} {
+		if err := s.net.SetTransportProtocolOption(tcp.ProtocolNumber, o); err != nil {
+			return fmt.Errorf("stack: set TCP option %T: %s", o, err)
+		}
+	}
+	if !s.cfg.Forwarding {
+		return nil
+	}
+	for _, f := range [...]struct {
+		family int
+		proto  tcpip.NetworkProtocolNumber
+	}{{endpoint.AF_INET, ipv4.ProtocolNumber}, {endpoint.AF_INET6, ipv6.ProtocolNumber}} {
+		if !s.cfg.serves(f.family) {
+			continue
+		}
+		if err := s.net.SetForwardingDefaultAndAllNICs(f.proto, true); err != nil {
+			return fmt.Errorf("stack: forwarding: %s", err)
+		}
+	}
+	return nil
+}
+
+// standStill hands netstack's processing to the driver of virtual time, if
+// there is one: the processors of TCP run only inside its pump.
+func (s *Stack) standStill() {
+	if s.virtual == nil {
+		return
+	}
+	processors := s.net.TransportProtocolInstance(tcp.ProtocolNumber)
+	processors.Pause()
+	stop := s.virtual.AttachPump(func() {
+		processors.Resume()
+		processors.Pause()
+	})
+	s.stopPump = func() {
+		stop()
+		processors.Resume()
+	}
+}
+
+// bringUp attaches the loopback interface and what the configuration names.
+func (s *Stack) bringUp() error {
+	lo := Interface{Name: loopbackName, Link: netdev.Loopback()}
+	if s.cfg.serves(endpoint.AF_INET) {
+		lo.Addrs = append(lo.Addrs, netip.MustParsePrefix("127.0.0.1/8"))
+	}
+	if s.cfg.serves(endpoint.AF_INET6) {
+		lo.Addrs = append(lo.Addrs, netip.MustParsePrefix("::1/128"))
+	}
+	if err := s.Attach(lo); err != nil {
+		s.cfg.closeLinks()
+		return err
+	}
+	for i, in := range s.cfg.Interfaces {
+		if err := s.Attach(in); err != nil {
+			rest := Config{Interfaces: s.cfg.Interfaces[i+1:]}
+			rest.closeLinks()
+			return err
+		}
+	}
+	for _, r := range s.cfg.Routes {
+		if err := s.AddRoute(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Clock returns the clock of this host.
+func (s *Stack) Clock() endpoint.Clock { return s.clock }
+
+// Virtual returns the driver's view of this host, nil in real time.
+func (s *Stack) Virtual() virtual.Host { return s.virtual }
+
+// Cred returns the identity of the host's processes.
+func (s *Stack) Cred() endpoint.Cred { return s.cfg.Cred }
+
+// Hostname returns the host's name, gethostname(2).
+func (s *Stack) Hostname() string { return *s.hostname.Load() }
+
+// SetHostname changes the host's name, sethostname(2): EINVAL for more than
+// 64 bytes.
+func (s *Stack) SetHostname(name string) error {
+	if err := checkHostname(name); err != nil {
+		return err
+	}
+	s.hostname.Store(&name)
+	return nil
+}
+
+// Shutdown lets what applications have closed be delivered, then closes the
+// stack: it waits until every closed TCP connection has had its last byte and
+// FIN acknowledged, or ctx ends, whose error it then returns. Sockets still
+// open at that point are reset.
+func (s *Stack) Shutdown(ctx context.Context) error {
+	err := s.inet.Drain(ctx)
+	if cerr := s.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// Close resets every connection, closes every link and ends everything the
+// stack runs. It returns when all of that is gone; closing twice is harmless.
+func (s *Stack) Close() error {
+	if s.ended.Swap(true) {
+		<-s.closed
+		return nil
+	}
+	defer close(s.closed)
+	if s.stopPump != nil {
+		s.stopPump()
+	}
+	if s.inet != nil {
+		s.inet.AbortAll()
+	}
+	s.net.Close()
+	for id := range s.net.NICInfo() {
+		// Each link is closed here, and not inside Wait, which holds a lock
+		// of netstack meanwhile.
+		s.net.RemoveNIC(id)
+	}
+	s.net.Wait()
+	return nil
+}
