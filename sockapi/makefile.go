@@ -16,10 +16,9 @@ import (
 // Bytes wait in two buffers, one a direction, which only the goroutine whose
 // turn it is in that direction touches. A turn is a place in a queue and not
 // a mutex, because the goroutine that has it may sleep in the socket, and
-// virtual time takes no goroutine that waits for a mutex as waiting. No
-// buffer is larger than what was asked for: a line or a read that is not
-// complete stays in the reading buffer when the socket has no more for now,
-// and the next call goes on with it.
+// virtual time takes no goroutine that waits for a mutex as waiting. A
+// line or a read that is not complete stays in the reading buffer, which grows
+// with it, when the socket has no more for now; the next call goes on with it.
 //
 // Close takes the writing turn, flushes, and closes the descriptor, which ends
 // a read in another goroutine. A write that is in the socket at that moment is

@@ -195,10 +195,10 @@ func (s *Socket) Send(data []byte, flags ...int) (int, error) {
 	all := joinFlags(flags)
 	lim := s.callLimit(all)
 	n, err := s.sendRaw(data, endpoint.Addr{}, all, lim, lim.until == noLimit)
-	if n > 0 {
+	if n > 0 && err != errClosed {
 		return n, nil // as Linux: an error comes with the next call
 	}
-	return 0, fail("send", nil, err)
+	return n, fail("send", nil, err)
 }
 
 // Sendall sends all of data, within one timeout for the whole. After an error

@@ -1,0 +1,5 @@
+//go:build !race
+
+package sockapi_test
+
+const raceEnabled = false
