@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+
+	"usersock/netdev"
+	"usersock/resolver"
+	"usersock/sockapi"
+	"usersock/stack"
+)
+
+// options are what serve and dial have in common.
+type options struct {
+	link   string
+	addrs  []netip.Prefix
+	routes []stack.Route
+	dns    []netip.AddrPort
+	port   int
+}
+
+// parse reads the options of a command and returns what is left.
+func (o *options) parse(command, about string, args []string, stderr io.Writer) ([]string, error) {
+	flags := flag.NewFlagSet(command, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&o.link, "link", "", "the link to attach, such as tun:tun0 or water:tun0 (required)")
+	flags.Func("addr", "an `address` with its prefix length, such as 192.0.2.2/24; again or with commas for more (required)", o.addAddrs)
+	flags.Func("route", "a `route` such as 0.0.0.0/0=192.0.2.1, or default=192.0.2.1 for the default one", o.addRoute)
+	flags.Func("dns", "the `address` of a name server, such as 192.0.2.53", o.addServers)
+	flags.IntVar(&o.port, "port", port, "the TCP and UDP port, 1 to 65535")
+	flags.Usage = func() {
+		fmt.Fprintf(stderr, "userspace-echo %s\n\nOptions:\n", about)
+		flags.PrintDefaults()
+		fmt.Fprintln(stderr, "\nLinks:")
+		for _, spec := range netdev.Specs() {
+			fmt.Fprintf(stderr, "  %-12s %s\n", spec.Form, spec.Text)
+		}
+	}
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return nil, err
+		}
+		return nil, usageError(err.Error())
+	}
+	switch {
+	case o.link == "":
+		return nil, usageError("-link is missing: try -link tun:tun0")
+	case len(o.addrs) == 0:
+		return nil, usageError("-addr is missing: the stack's own address, such as -addr 192.0.2.2/24")
+	case o.port < 1 || o.port > 65535:
+		return nil, usageError(fmt.Sprintf("-port %d is not within 1 to 65535", o.port))
+	}
+	return flags.Args(), nil
+}
+
+func (o *options) addAddrs(text string) error {
+	for _, t := range strings.Split(text, ",") {
+		p, err := netip.ParsePrefix(strings.TrimSpace(t))
+		if err != nil {
+			return fmt.Errorf("want an address with the length of its prefix, such as 192.0.2.2/24: %w", err)
+		}
+		o.addrs = append(o.addrs, p)
+	}
+	return nil
+}
+
+func (o *options) addRoute(text string) error {
+	for _, t := range strings.Split(text, ",") {
+		dst, via, ok := strings.Cut(strings.TrimSpace(t), "=")
+		if !ok {
+			return errors.New("want NETWORK=ROUTER, such as 198.51.100.0/24=192.0.2.1")
+		}
+		router, err := netip.ParseAddr(via)
+		if err != nil {
+			return err
+		}
+		r := stack.Route{Via: router, Dev: "tun0"}
+		switch {
+		case dst != "default":
+			if r.Dst, err = netip.ParsePrefix(dst); err != nil {
+				return err
+			}
+			r.Dst = r.Dst.Masked()
+		case router.Is4():
+			r.Dst = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+		default:
+			r.Dst = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+		}
+		o.routes = append(o.routes, r)
+	}
+	return nil
+}
+
+func (o *options) addServers(text string) error {
+	for _, t := range strings.Split(text, ",") {
+		t = strings.TrimSpace(t)
+		if ap, err := netip.ParseAddrPort(t); err == nil {
+			o.dns = append(o.dns, ap)
+			continue
+		}
+		ip, err := netip.ParseAddr(t)
+		if err != nil {
+			return err
+		}
+		o.dns = append(o.dns, netip.AddrPortFrom(ip, 53))
+	}
+	return nil
+}
+
+// open makes the host on its link.
+func (o *options) open(hostname string) (*sockapi.Net, func() error, error) {
+	link, err := netdev.Open(o.link)
+	if err != nil {
+		return nil, nil, err
+	}
+	st, err := stack.New(stack.Config{
+		Hostname:   hostname,
+		Interfaces: []stack.Interface{{Name: "tun0", Link: link, Addrs: o.addrs}},
+		Routes:     o.routes,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	n, err := sockapi.New(sockapi.Config{Stack: st, Resolver: resolver.Config{Servers: o.dns}})
+	if err != nil {
+		return nil, nil, errors.Join(err, st.Close())
+	}
+	return n, func() error { return errors.Join(n.Close(), st.Close()) }, nil
+}
+
+// serve runs echo servers for TCP and UDP until ctx ends.
+func serve(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	var o options
+	rest, err := o.parse("serve", "serve -link SPEC -addr ADDRESS/BITS: echo what clients send, until Ctrl-C", args, stderr)
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 {
+		return usageError(fmt.Sprintf("serve: unexpected argument %q", rest[0]))
+	}
+	n, end, err := o.open("server")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	out := &lines{w: stdout}
+	at := fmt.Sprintf(":%d", o.port)
+	l, err := n.Listen("tcp", at)
+	if err != nil {
+		return err
+	}
+	pc, err := n.ListenPacket("udp", at)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	stop := context.AfterFunc(ctx, func() {
+		l.Close()
+		pc.Close()
+		n.Close() // ends the connections
+	})
+	defer stop()
+	for _, a := range o.addrs {
+		fmt.Fprintf(out, "Listening on %v, port %d (TCP and UDP), link %s. Ctrl-C ends.\n", a.Addr(), o.port, o.link)
+	}
+	var tasks sync.WaitGroup
+	tasks.Go(func() { echoPackets(pc) })
+	err = echoStreams(ctx, out, l, &tasks)
+	pc.Close()
+	if ctx.Err() != nil {
+		err = nil
+	} else {
+		n.Close()
+	}
+	tasks.Wait()
+	fmt.Fprintln(out, "Ended.")
+	return err
+}
+
+func echoStreams(ctx context.Context, out io.Writer, l net.Listener, tasks *sync.WaitGroup) error {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		tasks.Go(func() {
+			defer conn.Close()
+			fmt.Fprintln(out, "Connected by", conn.RemoteAddr())
+			if _, err := io.Copy(conn, conn); err != nil && ctx.Err() == nil {
+				fmt.Fprintln(out, err)
+			}
+		})
+	}
+}
+
+func echoPackets(pc net.PacketConn) {
+	buf := make([]byte, 65536)
+	for {
+		n, from, err := pc.ReadFrom(buf)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err == nil {
+			pc.WriteTo(buf[:n], from) // what does not get through is lost, as datagrams are
+		}
+	}
+}
+
+// dial runs the echo client once.
+func dial(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	var o options
+	rest, err := o.parse("dial", "dial -link SPEC -addr ADDRESS/BITS HOST [MESSAGE]: send a message and print the echo", args, stderr)
+	if err != nil {
+		return err
+	}
+	if len(rest) < 1 || len(rest) > 2 {
+		return usageError("dial: want the name or address of a host, and perhaps a message")
+	}
+	message := hello
+	if len(rest) == 2 {
+		message = rest[1]
+	}
+	n, end, err := o.open("client")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	stop := context.AfterFunc(ctx, func() { n.Close() })
+	defer stop()
+	return clientAny(stdout, n, rest[0], o.port, message)
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestDemo wants what the documents print, for each pair of programs.
+func TestDemo(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if code := run(context.Background(), nil, &stdout, &stderr); code != 0 {
+		t.Fatalf("exit %d\n%s%s", code, &stdout, &stderr)
+	}
+	ports := regexp.MustCompile(`', \d+`)
+	var got []string
+	for line := range strings.Lines(stdout.String()) {
+		got = append(got, ports.ReplaceAllString(strings.TrimSpace(line), "', PORT"))
+	}
+	at := 0
+	for _, want := range []string{
+		"lookup: asked 192.0.2.2:53 (udp) for daring.cwi.nl A: 192.0.2.2",
+		"Connected by ('192.0.2.1', PORT)",
+		"Received 'Hello, world'",
+		"lookup: asked 192.0.2.2:53 (udp) for daring.cwi.nl AAAA: 2001:db8::2",
+		"Connected by ('192.0.2.1', PORT)",
+		"Received 'Hello, world'",
+		"lookup: asked [2001:db8::2]:53 (udp) for daring.cwi.nl AAAA: 2001:db8::2",
+		"Connected by ('2001:db8::1', PORT, 0, 0)",
+		"Received 'Hello, world'",
+		"Datagram from ('192.0.2.1', PORT)",
+		"Received 'Hello, world'",
+		"Every reply was right.",
+	} {
+		for ; at < len(got) && got[at] != want; at++ {
+		}
+		if at == len(got) {
+			t.Fatalf("no line %q, or not in its place:\n%s", want, &stdout)
+		}
+		at++
+	}
+}
+
+// TestDemoEnds: a demo that is interrupted ends, and does not claim success.
+func TestDemoEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	if code := run(ctx, nil, &stdout, &stderr); code != 1 || strings.Contains(stdout.String(), "Every reply") {
+		t.Errorf("exit %d\n%s%s", code, &stdout, &stderr)
+	}
+}
+
+// TestCommandLine: wrong words end with 2 and say what is wrong, help with 0.
+func TestCommandLine(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		code int
+		says string
+	}{
+		{"-h", 0, "Exit status"},
+		{"serve -h", 0, "tun:NAME"},
+		{"dial -h", 0, "-dns"},
+		{"walk", 2, `unknown command "walk"`},
+		{"serve", 2, "-link is missing"},
+		{"serve -link tun:x", 2, "-addr is missing"},
+		{"serve -link tun:x -addr 192.0.2.1", 2, "such as 192.0.2.2/24"},
+		{"serve -link tun:x -addr 192.0.2.1/24 -port 0", 2, "1 to 65535"},
+		{"serve -link tun:x -addr 192.0.2.1/24 more", 2, `unexpected argument "more"`},
+		{"serve -link tun:x -addr 192.0.2.1/24 -route 198.51.100.0/24", 2, "NETWORK=ROUTER"},
+		{"serve -link tun:x -addr 192.0.2.1/24 -dns x", 2, "dns"},
+		{"dial -link tun:x -addr 192.0.2.1/24", 2, "name or address of a host"},
+		{"serve -link nothing:x -addr 192.0.2.1/24", 1, "tun:NAME"},
+		{"serve -link tun:a-name-that-is-too-long -addr 192.0.2.1/24", 1, "15"},
+		{"serve -link mem -addr 192.0.2.1/24", 1, "mem"},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := run(context.Background(), strings.Fields(c.args), &stdout, &stderr)
+		if all := stdout.String() + stderr.String(); code != c.code || !strings.Contains(all, c.says) {
+			t.Errorf("userspace-echo %s: exit %d, want %d and %q:\n%s", c.args, code, c.code, c.says, all)
+		}
+	}
+}
