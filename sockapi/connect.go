@@ -54,6 +54,7 @@ func (s *Socket) accept(lim limit) (*Socket, endpoint.Addr, error) {
 		return nil, endpoint.Addr{}, fail("accept", nil, err)
 	}
 	n := d.net
+	n.gate(d.fd, d, "accept") // it makes a descriptor
 	w := n.getWaiter()
 	defer n.putWaiter(w)
 	var ep endpoint.Endpoint

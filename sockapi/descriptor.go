@@ -115,6 +115,7 @@ func (n *Net) open(ep endpoint.Endpoint, family, typ, proto int) (*Socket, error
 // checked, as the document says. The mode is shared with the original. EBADF
 // if fd is not open.
 func (n *Net) Fromfd(fd, family, typ, proto int) (*Socket, error) {
+	n.gate(fd, nil, "fromfd")
 	f, err := n.retain(fd)
 	if err != nil {
 		return nil, fail("fromfd", nil, err)
@@ -139,6 +140,7 @@ func (n *Net) Adopt(fd int) (*Socket, error) {
 
 // CloseFd closes a descriptor, os.close. EBADF if it is not open.
 func (n *Net) CloseFd(fd int) error {
+	n.gate(fd, nil, "close")
 	d, err := n.lookup(fd)
 	if err == nil && !d.close() {
 		err = errClosed
@@ -149,6 +151,7 @@ func (n *Net) CloseFd(fd int) error {
 // DupFd duplicates a descriptor into the lowest free one, dup(2). EBADF if it
 // is not open. The copy lives until [Net.CloseFd] or [Net.Close].
 func (n *Net) DupFd(fd int) (int, error) {
+	n.gate(fd, nil, "dup")
 	f, err := n.retain(fd)
 	if err != nil {
 		return -1, fail("dup", nil, err)
@@ -176,6 +179,7 @@ func (s *Socket) Dup() (*Socket, error) {
 	if err != nil {
 		return nil, fail("dup", nil, err)
 	}
+	d.net.gate(d.fd, d, "dup")
 	f, err := d.net.retain(d.fd)
 	if err != nil {
 		return nil, fail("dup", nil, errClosed)

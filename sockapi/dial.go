@@ -123,7 +123,10 @@ func (n *Net) dialOne(ctx context.Context, nw network, family, proto int, a endp
 	if err := ctx.Err(); err != nil {
 		return nil, ctxError(ctx)
 	}
-	s, err := n.Socket(family, nw.typ, proto)
+	if n.stack.Virtual() != nil {
+		n.gate(-1, nil, nw.name+" "+a.String())
+	}
+	s, err := n.socket(family, nw.typ, proto)
 	if err != nil {
 		return nil, err
 	}

@@ -127,6 +127,7 @@ func (d *desc) takeTurn(dir int, w *waiter, lim limit) error {
 	}
 	t.last = w
 	f.mu.Unlock()
+	key := d.waitKey([...]endpoint.Events{endpoint.In, endpoint.Out}[dir])
 	for {
 		err := lim.over(w.clock)
 		if d.closed.Load() {
@@ -146,6 +147,7 @@ func (d *desc) takeTurn(dir int, w *waiter, lim limit) error {
 		}
 		f.mu.Unlock()
 		w.sleep(lim.end())
+		f.gateWake(key)
 	}
 }
 

@@ -122,7 +122,7 @@ func (f *File) ReadN(n int) ([]byte, error) {
 	for n < 0 || f.buffered() < n {
 		want := n
 		if n < 0 {
-			want = f.buffered() + max(f.buffered(), f.size, defaultBufsize)
+			want = f.buffered() + max(f.buffered(), defaultBufsize)
 		}
 		err := f.fill("read", want)
 		if err == io.EOF && (n < 0 || f.buffered() > 0) {

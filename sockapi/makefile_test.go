@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -63,7 +64,7 @@ func wantClosed(t *testing.T, what string, err error) {
 	}
 }
 
-var bufsizes = []int{-1, 0, 1, 2, 7, 4096}
+var bufsizes = []int{-1, 0, 1, 2, 7, 4096, math.MaxInt}
 
 func TestMakefileModes(t *testing.T) {
 	n := host(t)
@@ -182,7 +183,7 @@ func TestMakefileLong(t *testing.T) {
 	client, server := connected(t, a, b, Inet6Addr{Host: "2001:db8::2"})
 	long := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
 	long = append(long, '\n')
-	for _, size := range []int{-1, 0, 100, 1 << 40} {
+	for _, size := range []int{-1, 0, 100, math.MaxInt} {
 		w, r := makefile(t, client, "w", size), makefile(t, server, "r", size)
 		done := make(chan error, 1)
 		go func() {

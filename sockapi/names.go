@@ -139,7 +139,7 @@ func (n *Net) newResolver(cfg resolver.Config) (*resolver.Resolver, error) {
 	}
 	if cfg.Rand == nil {
 		if v := n.stack.Virtual(); v != nil {
-			cfg.Rand = v.Source()
+			cfg.Rand = gatedRand{n, v.Source()}
 		}
 	}
 	return resolver.New(cfg)

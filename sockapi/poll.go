@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"usersock/internal/virtual"
 	"usersock/stack/endpoint"
 )
 
@@ -134,7 +134,7 @@ func (n *Net) lookupAll(items []pollItem) {
 
 // waitMany waits until one of the descriptors has something to report, at
 // most for timeout, and returns how many have. Without descriptors it sleeps.
-func (n *Net) waitMany(op string, items []pollItem, timeout time.Duration) (ready int) {
+func (n *Net) waitMany(op string, w *waiter, items []pollItem, timeout time.Duration) (ready int) {
 	lim := limitFor(n.clock, timeout)
 	n.lookupAll(items)
 	if ready = lookAll(items); ready > 0 || lim.until == atOnce {
@@ -147,37 +147,47 @@ func (n *Net) waitMany(op string, items []pollItem, timeout time.Duration) (read
 			return ready
 		}
 	}
-	w := n.getWaiter()
 	for i := range items {
 		it := &items[i]
 		it.watch.waiter = w
 		it.desc.file.enlist(&it.watch, it.desc, watchFor(pollWant(it.mask)))
 	}
+	place, key := n.manyKey(op, items)
 	for {
 		if ready = lookAll(items); ready > 0 || lim.over(n.clock) != nil {
 			break
 		}
 		w.sleep(lim.end())
-		n.gateMany(op, items)
+		if place != nil {
+			place.Admit(key)
+		}
 	}
 	for i := range items {
 		items[i].desc.file.delist(&items[i].watch)
-		items[i].watch.waiter = nil
 	}
 	w.disarm()
-	n.putWaiter(w)
 	return ready
 }
 
-// gateMany parks a wait on many that woke up until virtual time admits it, as
-// a call on its first descriptor.
-func (n *Net) gateMany(op string, items []pollItem) {
-	if len(items) == 0 {
-		n.gate(-1, nil, op)
-		return
+// putItems gives a waiter back with the memory of its items, which then hold
+// no descriptor any more.
+func (n *Net) putItems(w *waiter, items []pollItem) {
+	clear(items)
+	w.items = items
+	n.putWaiter(w)
+}
+
+// manyKey is waitKey for a wait on many: it counts as a call on its first
+// descriptor. Without virtual time there is no gate.
+func (n *Net) manyKey(op string, items []pollItem) (virtual.Host, virtual.Key) {
+	gate := n.stack.Virtual()
+	switch {
+	case gate == nil:
+		return nil, virtual.Key{}
+	case len(items) == 0:
+		return gate, virtual.Key{Pid: n.pid(), FD: -1, What: op}
 	}
-	d := items[0].desc
-	d.file.gateWake(d, pollWant(items[0].mask))
+	return gate, items[0].desc.waitKey(pollWant(items[0].mask))
 }
 
 // Wait waits until one of events (POLLIN and so on, or-ed) holds on the socket,
@@ -226,8 +236,7 @@ func (s *Socket) Wait(events int, timeout time.Duration) (int, error) {
 // again. All methods may be called from any goroutine; a change does not affect
 // a Poll call that is already waiting.
 type Poll struct {
-	net     *Net
-	scratch atomic.Pointer[[]pollItem] // of the last call, for the next
+	net *Net
 
 	mu      sync.Mutex // for what follows; nothing is called while it is held
 	entries []pollEntry
@@ -332,11 +341,8 @@ func (p *Poll) Poll(timeout time.Duration) ([]PollEvent, error) {
 	if err := checkTimeout("poll", timeout); err != nil {
 		return nil, err
 	}
-	scratch := p.scratch.Swap(nil)
-	if scratch == nil {
-		scratch = new([]pollItem)
-	}
-	items := (*scratch)[:0]
+	w := p.net.getWaiter()
+	items := w.items[:0]
 	p.mu.Lock()
 	for _, e := range p.entries {
 		if e.fd >= 0 {
@@ -345,7 +351,7 @@ func (p *Poll) Poll(timeout time.Duration) ([]PollEvent, error) {
 	}
 	p.mu.Unlock()
 	var events []PollEvent
-	if ready := p.net.waitMany("poll", items, timeout); ready > 0 {
+	if ready := p.net.waitMany("poll", w, items, timeout); ready > 0 {
 		events = make([]PollEvent, 0, ready)
 		for i := range items {
 			if items[i].got != 0 {
@@ -353,8 +359,6 @@ func (p *Poll) Poll(timeout time.Duration) ([]PollEvent, error) {
 			}
 		}
 	}
-	clear(items) // hold no descriptor
-	*scratch = items
-	p.scratch.Store(scratch)
+	p.net.putItems(w, items)
 	return events, nil
 }

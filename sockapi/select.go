@@ -2,6 +2,7 @@ package sockapi
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"usersock/stack/endpoint"
@@ -33,7 +34,8 @@ func (n *Net) Select(rlist, wlist, xlist []int, timeout time.Duration) (r, w, x 
 	if err := checkTimeout("select", timeout); err != nil {
 		return nil, nil, nil, err
 	}
-	items := make([]pollItem, 0, len(rlist)+len(wlist)+len(xlist))
+	waiter := n.getWaiter()
+	items := slices.Grow(waiter.items[:0], len(rlist)+len(wlist)+len(xlist))
 	for _, fd := range rlist {
 		items = append(items, pollItem{fd: fd, mask: selectReadable})
 	}
@@ -43,15 +45,17 @@ func (n *Net) Select(rlist, wlist, xlist []int, timeout time.Duration) (r, w, x 
 	for _, fd := range xlist {
 		items = append(items, pollItem{fd: fd, mask: selectExceptional})
 	}
-	n.waitMany("select", items, timeout)
+	defer n.putItems(waiter, items)
+	if n.waitMany("select", waiter, items, timeout) == 0 {
+		return nil, nil, nil, nil
+	}
 	for i := range items {
 		if items[i].got&POLLNVAL != 0 {
 			return nil, nil, nil, badDescriptor("select", &items[i])
 		}
 	}
-	r = selected(items[:len(rlist)])
-	items = items[len(rlist):]
-	return r, selected(items[:len(wlist)]), selected(items[len(wlist):]), nil
+	nr, nw := len(rlist), len(rlist)+len(wlist)
+	return selected(items[:nr]), selected(items[nr:nw]), selected(items[nw:]), nil
 }
 
 func selected(items []pollItem) (fds []int) {

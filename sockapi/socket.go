@@ -30,6 +30,11 @@ const typeFlags = SOCK_NONBLOCK | SOCK_CLOEXEC
 // EAFNOSUPPORT, ESOCKTNOSUPPORT, EPROTONOSUPPORT, EINVAL.
 func (n *Net) Socket(family, typ, proto int) (*Socket, error) {
 	n.gate(-1, nil, "socket")
+	return n.socket(family, typ, proto)
+}
+
+// socket is Socket behind the gate of virtual time.
+func (n *Net) socket(family, typ, proto int) (*Socket, error) {
 	nonblocking := typ >= 0 && typ&SOCK_NONBLOCK != 0
 	if typ >= 0 {
 		typ &^= typeFlags
@@ -121,7 +126,7 @@ func (s *Socket) Close() error {
 		return nil
 	}
 	if linger > 0 {
-		d.file.linger(d.net, linger)
+		d.linger(linger)
 	}
 	return nil
 }
@@ -144,14 +149,18 @@ func (d *desc) lingers() time.Duration {
 	return d2
 }
 
-// linger waits on a closed description until everything has been delivered.
-func (f *file) linger(n *Net, d time.Duration) {
+// linger waits on a closed description until everything has been delivered,
+// at most for limit.
+func (d *desc) linger(limit time.Duration) {
+	n, f := d.net, d.file
 	w := n.getWaiter()
 	defer n.putWaiter(w)
-	lim := limitFor(n.clock, d)
+	lim := limitFor(n.clock, limit)
+	key := d.waitKey(0)
 	f.enlist(&w.watch, nil, 0)
 	for f.ep.Ready(0)&endpoint.Hup == 0 && lim.over(n.clock) == nil {
 		w.sleep(lim.end())
+		f.gateWake(key)
 	}
 	f.delist(&w.watch)
 	w.disarm()

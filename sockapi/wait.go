@@ -32,8 +32,9 @@ type waiter struct {
 	clock endpoint.Clock
 	timer endpoint.Timer // made by the first wait with a deadline
 	armed bool
-	next  *waiter // in the queue for a turn
-	turn  bool    // it is this waiter's turn
+	next  *waiter    // in the queue for a turn
+	turn  bool       // it is this waiter's turn
+	items []pollItem // for a wait on many; kept for its memory
 }
 
 func newWaiter(clock endpoint.Clock) *waiter {
@@ -195,6 +196,7 @@ func (d *desc) wait(w *waiter, want endpoint.Events, lim limit, try func() error
 	if lim.ctx != nil && lim.ctx.Done() != nil {
 		stop = context.AfterFunc(lim.ctx, w.signal)
 	}
+	key := d.waitKey(want)
 	f.enlist(&w.watch, d, want)
 	for {
 		if err = try(); err != endpoint.EAGAIN {
@@ -209,7 +211,7 @@ func (d *desc) wait(w *waiter, want endpoint.Events, lim limit, try func() error
 			break
 		}
 		w.sleep(lim.end())
-		f.gateWake(d, want)
+		f.gateWake(key)
 	}
 	f.delist(&w.watch)
 	w.disarm()
@@ -228,17 +230,26 @@ func (d *desc) outcome(err error) error {
 	return err
 }
 
-// gateWake parks a call that woke up until virtual time admits it. A transfer
-// that can finish at once is never parked.
-func (f *file) gateWake(d *desc, want endpoint.Events) {
-	if f.virtual == nil {
-		return
+// waitKey is the place at the gate of virtual time of a call that begins to
+// wait. It is taken once: of several calls that one event wakes, the one that
+// began first goes on first.
+func (d *desc) waitKey(want endpoint.Events) virtual.Key {
+	if d.file.virtual == nil {
+		return virtual.Key{}
 	}
 	dir := 1
 	if want&endpoint.Out != 0 {
 		dir = 2
 	}
-	f.virtual.Admit(virtual.Key{FD: d.fd, Dir: dir, Call: d.calls[dir].Add(1)})
+	return virtual.Key{Pid: d.net.pid(), FD: d.fd, Dir: dir, Call: d.calls[dir].Add(1)}
+}
+
+// gateWake parks a call that woke up until virtual time admits it. A transfer
+// that can finish at once is never parked.
+func (f *file) gateWake(key virtual.Key) {
+	if f.virtual != nil {
+		f.virtual.Admit(key)
+	}
 }
 
 // gate parks a call that draws from what the host's sockets share (ports,
@@ -248,9 +259,28 @@ func (n *Net) gate(fd int, d *desc, what string) {
 	if v == nil {
 		return
 	}
-	key := virtual.Key{FD: fd, What: what}
+	key := virtual.Key{Pid: n.pid(), FD: fd, What: what}
 	if d != nil {
 		key.Call = d.calls[0].Add(1)
 	}
 	v.Admit(key)
+}
+
+// pid is the process that the Net stands for.
+func (n *Net) pid() int {
+	if n.cred.Pid != 0 {
+		return n.cred.Pid
+	}
+	return n.stack.Cred().Pid
+}
+
+// gatedRand is a reader of the host's random numbers that passes the gate.
+type gatedRand struct {
+	net    *Net
+	source virtual.Source
+}
+
+func (g gatedRand) Read(p []byte) (int, error) {
+	g.net.gate(-1, nil, "random")
+	return g.source.Read(p)
 }
