@@ -47,6 +47,13 @@ type DeviceConfig struct {
 	// device's call of deliver.
 	Queued bool
 
+	// Direct delivers every inbound packet inside the device's call of
+	// deliver, ICMP and fragments too. It is only for devices that never call
+	// deliver from inside Send, nor with anything locked: an ICMP error that
+	// arrives inside a call that sends would wait for that call for ever.
+	// Queued goes first.
+	Direct bool
+
 	// QueueLimit is how many packets may wait for the stack; 0 is 4096. What
 	// does not fit, or would exceed 32 MiB, is dropped and counted.
 	QueueLimit int
@@ -56,17 +63,23 @@ type DeviceConfig struct {
 // dev from then on. There are no offloads: dev gets and gives packets with
 // their checksums in place.
 func FromDevice(dev Device, cfg DeviceConfig) Link {
-	l := &deviceLink{dev: dev, queued: cfg.Queued}
+	l := &deviceLink{}
+	l.open(dev, cfg)
+	return l
+}
+
+func (l *deviceLink) open(dev Device, cfg DeviceConfig) {
+	l.dev, l.queued, l.direct = dev, cfg.Queued, cfg.Direct
 	l.emit = l.write
 	l.port.init(dev.MTU(), cfg.QueueLimit)
 	l.end = wire.End{Endpoint: l, Forwards: l.setForwards, Drops: l.drops.snapshot}
-	return l
 }
 
 type deviceLink struct {
 	port
 	dev    Device
 	queued bool
+	direct bool
 	end    wire.End
 	split  datagrams
 	emit   func(*stack.PacketBuffer) // write, bound once
@@ -104,7 +117,7 @@ func (l *deviceLink) write(pkt *stack.PacketBuffer) {
 // deliver takes a packet from the device.
 func (l *deviceLink) deliver(packet []byte) {
 	if pkt := l.inbound(packet); pkt != nil {
-		l.receive(pkt, !l.queued && atOnce(packet))
+		l.receive(pkt, !l.queued && (l.direct || atOnce(packet)))
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"net/netip"
+	"runtime"
+	"sync"
 	"testing"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -24,6 +26,7 @@ type host struct {
 	*stack.Stack
 	next   tcpip.NICID
 	router bool
+	once   sync.Once
 }
 
 func newHost(t testing.TB) *host {
@@ -45,7 +48,7 @@ func newHost(t testing.TB) *host {
 	sack := tcpip.TCPSACKEnabled(true)
 	s.SetTransportProtocolOption(tcp.ProtocolNumber, &sack)
 	h := &host{TB: t, Stack: s}
-	t.Cleanup(h.Destroy)
+	t.Cleanup(h.end)
 	return h
 }
 
@@ -209,15 +212,20 @@ func (w *sliceWriter) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// read blocks for one read; an end of the stream is 0.
+// read blocks for one read; an end of the stream is 0. It yields once before
+// it sleeps.
 func (s *sock) read(b []byte) int {
-	for {
+	for tries := 0; ; tries++ {
 		s.w.b = b
 		res, err := s.Endpoint.Read(&s.w, tcpip.ReadOptions{})
 		switch err.(type) {
 		case nil:
 			return res.Count
 		case *tcpip.ErrWouldBlock:
+			if tries == 0 {
+				runtime.Gosched()
+				continue
+			}
 			<-s.event
 		case *tcpip.ErrClosedForReceive:
 			return 0
@@ -301,3 +309,6 @@ func mustAddr(proto tcpip.NetworkProtocolNumber, last byte) netip.Addr {
 	}
 	return netip.AddrFrom4([4]byte{192, 0, 2, last})
 }
+
+// end destroys the stack once.
+func (h *host) end() { h.once.Do(h.Destroy) }

@@ -50,8 +50,8 @@ type Config struct {
 
 	// The texts of hosts(5), resolv.conf(5), nsswitch.conf(5), gai.conf(5).
 	// An empty text is what an empty file is: no hosts; the name server
-	// 127.0.0.1; the order "hosts dns own" and then Sources; the policy table
-	// of RFC 6724, section 2.1.
+	// 127.0.0.1; the order "files dns own" and then Sources (files is the Hosts
+	// text, own the Host itself); the policy table of RFC 6724, section 2.1.
 	Hosts      string
 	ResolvConf string
 	Nsswitch   string

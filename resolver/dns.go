@@ -20,8 +20,8 @@ type dnsSource struct{ r *Resolver }
 // given only. The first that has an address wins.
 //
 // When all fail: a name that went first as given fails as it failed then,
-// otherwise the failure that says most counts. A time-out ends the list,
-// because the same servers would be asked the next name.
+// otherwise the failure that says most counts. If no server replies at all the
+// search ends there, because the same servers would be asked the next name.
 func (d dnsSource) lookupHost(ctx context.Context, name string, want families) (entry, error) {
 	bare := strings.TrimSuffix(name, ".")
 	switch {
@@ -43,7 +43,7 @@ func (d dnsSource) lookupHost(ctx context.Context, name string, want families) (
 	var failure error
 	if given {
 		e, err := r.resolve(ctx, bare, want)
-		if err == nil || final || ctx.Err() != nil {
+		if err == nil || final || ctx.Err() != nil || noReply(err) {
 			return e, err
 		}
 		failure = err
@@ -67,10 +67,8 @@ func (d dnsSource) lookupHost(ctx context.Context, name string, want families) (
 			return e, err
 		}
 		others = worse(others, err)
-		var de *dnsError
-		if errors.As(err, &de) && de.transport {
-			asked = true
-			break
+		if noReply(err) {
+			return entry{}, others
 		}
 	}
 	if !asked {
@@ -84,6 +82,12 @@ func (d dnsSource) lookupHost(ctx context.Context, name string, want families) (
 		failure = others
 	}
 	return entry{}, failure
+}
+
+// noReply reports whether a question failed because no server replied at all.
+func noReply(err error) bool {
+	var e *dnsError
+	return errors.As(err, &e) && e.transport
 }
 
 // resolve asks for the addresses of a name that has no final dot. One family

@@ -354,7 +354,7 @@ func (r *Resolver) judge(ctx context.Context, s *server, q *question, attempt in
 				e.kind = ErrNoRecovery
 			}
 		} else if cause := context.Cause(ctx); cause != nil && q.why != nil {
-			e.cause = cause
+			q.why, e.cause = cause, cause
 		}
 		q.failure = worse(q.failure, e)
 	}
@@ -374,7 +374,12 @@ func (r *Resolver) event(s *server, q *question, attempt int) Event {
 	if q.at != stageDone {
 		return e
 	}
-	e.Err = q.ans.err
+	if q.ans.err != nil {
+		e.Err = ErrNoData
+		if errors.Is(q.ans.err, ErrNotFound) {
+			e.Err = ErrNotFound
+		}
+	}
 	if q.ans.canon != "" {
 		e.Answers = append(append(e.Answers, q.ans.aliases[1:]...), q.ans.canon)
 	}

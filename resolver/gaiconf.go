@@ -24,15 +24,15 @@ func ParseGaiConf(text string) *Policy {
 		if !ok || err != nil || value < 0 {
 			continue
 		}
-		row := policyRow{prefix, value}
+		r := row(prefix, value)
 		switch fields[0] {
 		case "precedence":
-			p.precedence = addRow(p.precedence, row)
+			p.precedence = addRow(p.precedence, r)
 		case "label":
-			p.labels = addRow(p.labels, row)
+			p.labels = addRow(p.labels, r)
 		case "scopev4":
 			if prefix.Bits() >= 96 && prefix.Addr().Is4In6() {
-				p.scopes4 = addRow(p.scopes4, row)
+				p.scopes4 = addRow(p.scopes4, r)
 			}
 		}
 	}
@@ -41,9 +41,9 @@ func ParseGaiConf(text string) *Policy {
 			*rows = append(*rows, root)
 		}
 	}
-	complete(&p.precedence, policyRow{prefix6(0, 0, 0), 40})
-	complete(&p.labels, policyRow{prefix6(0, 0, 0), 1})
-	complete(&p.scopes4, policyRow{mapped(0, 0, 0, 0, 0), scopeGlobal})
+	complete(&p.precedence, row(prefix6(0, 0, 0), 40))
+	complete(&p.labels, row(prefix6(0, 0, 0), 1))
+	complete(&p.scopes4, row(mapped(0, 0, 0, 0, 0), scopeGlobal))
 	return p
 }
 

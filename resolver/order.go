@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"encoding/binary"
 	"math/bits"
 	"net/netip"
 	"slices"
@@ -36,6 +37,26 @@ type Policy struct {
 type policyRow struct {
 	prefix netip.Prefix // IPv6; IPv4 is under ::ffff:0:0/96
 	value  int
+	want   bits128 // prefix, masked
+	mask   bits128
+}
+
+func row(prefix netip.Prefix, value int) policyRow {
+	r := policyRow{prefix: prefix.Masked(), value: value}
+	n := prefix.Bits()
+	r.mask.hi = ^uint64(0) << max(64-n, 0)
+	r.mask.lo = ^uint64(0) << (64 - max(n-64, 0))
+	addr := bitsOf(prefix.Addr())
+	r.want = bits128{addr.hi & r.mask.hi, addr.lo & r.mask.lo}
+	return r
+}
+
+// bits128 is an IPv6 address, or an IPv4 address in its mapped form.
+type bits128 struct{ hi, lo uint64 }
+
+func bitsOf(ip netip.Addr) bits128 {
+	b := ip.As16()
+	return bits128{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
 }
 
 func mapped(a, b, c, d byte, bits int) netip.Prefix {
@@ -49,44 +70,41 @@ func prefix6(hi uint16, lo uint16, bits int) netip.Prefix {
 // The default tables, RFC 6724, sections 2.1 and 3.2, longest prefix first.
 var (
 	defaultPrecedence = []policyRow{
-		{netip.PrefixFrom(netip.IPv6Loopback(), 128), 50},
-		{mapped(0, 0, 0, 0, 0), 35},
-		{prefix6(0, 0, 96), 1},
-		{prefix6(0x2001, 0, 32), 5},
-		{prefix6(0x2002, 0, 16), 30},
-		{prefix6(0x3ffe, 0, 16), 1},
-		{prefix6(0xfec0, 0, 10), 1},
-		{prefix6(0xfc00, 0, 7), 3},
-		{prefix6(0, 0, 0), 40},
+		row(netip.PrefixFrom(netip.IPv6Loopback(), 128), 50),
+		row(mapped(0, 0, 0, 0, 0), 35),
+		row(prefix6(0, 0, 96), 1),
+		row(prefix6(0x2001, 0, 32), 5),
+		row(prefix6(0x2002, 0, 16), 30),
+		row(prefix6(0x3ffe, 0, 16), 1),
+		row(prefix6(0xfec0, 0, 10), 1),
+		row(prefix6(0xfc00, 0, 7), 3),
+		row(prefix6(0, 0, 0), 40),
 	}
 	defaultLabels = []policyRow{
-		{netip.PrefixFrom(netip.IPv6Loopback(), 128), 0},
-		{mapped(0, 0, 0, 0, 0), 4},
-		{prefix6(0, 0, 96), 3},
-		{prefix6(0x2001, 0, 32), 5},
-		{prefix6(0x2002, 0, 16), 2},
-		{prefix6(0x3ffe, 0, 16), 12},
-		{prefix6(0xfec0, 0, 10), 11},
-		{prefix6(0xfc00, 0, 7), 13},
-		{prefix6(0, 0, 0), 1},
+		row(netip.PrefixFrom(netip.IPv6Loopback(), 128), 0),
+		row(mapped(0, 0, 0, 0, 0), 4),
+		row(prefix6(0, 0, 96), 3),
+		row(prefix6(0x2001, 0, 32), 5),
+		row(prefix6(0x2002, 0, 16), 2),
+		row(prefix6(0x3ffe, 0, 16), 12),
+		row(prefix6(0xfec0, 0, 10), 11),
+		row(prefix6(0xfc00, 0, 7), 13),
+		row(prefix6(0, 0, 0), 1),
 	}
 	defaultScopes4 = []policyRow{
-		{mapped(169, 254, 0, 0, 16), scopeLinkLocal},
-		{mapped(127, 0, 0, 0, 8), scopeLinkLocal},
-		{mapped(0, 0, 0, 0, 0), scopeGlobal},
+		row(mapped(169, 254, 0, 0, 16), scopeLinkLocal),
+		row(mapped(127, 0, 0, 0, 8), scopeLinkLocal),
+		row(mapped(0, 0, 0, 0, 0), scopeGlobal),
 	}
 )
 
-func lookupPolicy(rows, otherwise []policyRow, ip netip.Addr) int {
+func lookupPolicy(rows, otherwise []policyRow, ip bits128) int {
 	if rows == nil {
 		rows = otherwise
 	}
-	if ip.Is4() {
-		ip = netip.AddrFrom16(ip.As16())
-	}
 	for i := range rows {
-		if rows[i].prefix.Contains(ip) {
-			return rows[i].value
+		if r := &rows[i]; ip.hi&r.mask.hi == r.want.hi && ip.lo&r.mask.lo == r.want.lo {
+			return r.value
 		}
 	}
 	return 0
@@ -110,7 +128,7 @@ func addRow(rows []policyRow, row policyRow) []policyRow {
 func (p *Policy) scope(ip netip.Addr) int {
 	switch {
 	case ip.Is4() || ip.Is4In6():
-		return lookupPolicy(p.scopes4, defaultScopes4, ip)
+		return lookupPolicy(p.scopes4, defaultScopes4, bitsOf(ip))
 	case ip.IsMulticast():
 		return int(ip.As16()[1] & 0xf)
 	case ip.IsLinkLocalUnicast() || ip.IsLoopback():
@@ -123,7 +141,7 @@ func (p *Policy) scope(ip netip.Addr) int {
 }
 
 func (p *Policy) label(ip netip.Addr) int {
-	return lookupPolicy(p.labels, defaultLabels, ip)
+	return lookupPolicy(p.labels, defaultLabels, bitsOf(ip))
 }
 
 // SelectSource returns the address of addrs that RFC 6724, section 5, prefers
@@ -181,18 +199,13 @@ func (p *Policy) betterSource(dst netip.Addr, a, b *Address) bool {
 // commonPrefix is the number of leading bits that src and dst share, at most
 // the length of src's prefix.
 func commonPrefix(src netip.Prefix, dst netip.Addr) int {
-	s, d := src.Addr().As16(), dst.As16()
-	skip := 0
-	if dst.Is4() {
-		skip = 12
+	s, d := bitsOf(src.Addr()), bitsOf(dst)
+	n := bits.LeadingZeros64(s.hi ^ d.hi)
+	if n == 64 {
+		n += bits.LeadingZeros64(s.lo ^ d.lo)
 	}
-	n := 0
-	for i := skip; i < 16; i++ {
-		if x := s[i] ^ d[i]; x != 0 {
-			n += bits.LeadingZeros8(x)
-			break
-		}
-		n += 8
+	if dst.Is4() {
+		n -= 96
 	}
 	return min(n, src.Bits())
 }
@@ -230,7 +243,7 @@ func (p *Policy) rate(host Host, own []Address, d *destination) {
 	ip := d.ip.Unmap()
 	d.v4 = ip.Is4()
 	d.reach = p.scope(ip)
-	d.precedence = lookupPolicy(p.precedence, defaultPrecedence, ip)
+	d.precedence = lookupPolicy(p.precedence, defaultPrecedence, bitsOf(ip))
 	target := ip
 	if ip.Is6() && ip.IsLinkLocalUnicast() {
 		if d.scope == 0 {

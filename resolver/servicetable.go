@@ -9,7 +9,6 @@ const serviceText = `
 tcpmux 1/tcp
 rtmp 1/ddp
 nbp 2/ddp
-echo 4/ddp
 zip 6/ddp
 echo 7/tcp,udp
 discard 9/tcp,udp sink null
@@ -228,6 +227,7 @@ ospf6d 2606/tcp
 ospfapi 2607/tcp
 isisd 2608/tcp
 dict 2628/tcp
+f5-globalsite 2792/tcp
 gsiftp 2811/tcp
 m2ua 2904/tcp,udp,sctp
 m3ua 2905/tcp,sctp
@@ -374,6 +374,7 @@ amandaidx 10082/tcp
 amidxtape 10083/tcp
 nbd 10809/tcp
 memcache 11211/tcp,udp
+dicom 11112/tcp
 hkp 11371/tcp
 sua 14001/tcp,sctp
 xdvi 15345/tcp

@@ -203,7 +203,7 @@ func (r *Resolver) lookupHost(ctx context.Context, name string, want families) (
 			break
 		}
 	}
-	if isLocalhost(name) && statusOf(failure) != statusSuccess {
+	if isLocalhost(name) {
 		return loopbackEntry(name, want), nil
 	}
 	if failure == nil {
@@ -235,10 +235,15 @@ func (r *Resolver) lookupAddr(ctx context.Context, ip netip.Addr) (entry, error)
 	return entry{}, failure
 }
 
-// isLocalhost reports whether RFC 6761, section 6.3, gives name the loopback
-// addresses.
+// isLocalhost reports whether name always means the loopback addresses: RFC
+// 6761, section 6.3, says so of localhost and all below it. The two names that
+// hosts files usually have for ::1 are treated alike, so that a host without
+// such a file does not send them to a name server.
 func isLocalhost(name string) bool {
 	name = strings.TrimSuffix(name, ".")
+	if strings.EqualFold(name, "ip6-localhost") || strings.EqualFold(name, "ip6-loopback") {
+		return true
+	}
 	const special = "localhost"
 	if len(name) < len(special) || !strings.EqualFold(name[len(name)-len(special):], special) {
 		return false

@@ -14,7 +14,7 @@ type Event struct {
 	Attempt int           // from 1; counts the rounds over all servers
 	RCode   string        // "NOERROR", "NXDOMAIN" and so on; "" without a reply
 	Answers []string      // addresses or names, the CNAME targets before them
-	Err     error         // why there is no answer; nil with one
+	Err     error         // why there is no answer (ErrNotFound, ErrNoData, a cause); nil with one
 	Elapsed time.Duration // from the question to the reply
 }
 

@@ -190,14 +190,11 @@ func (c *endpointConn) write(p []byte) (int, error) {
 		return c.s.sendRaw(p, endpoint.Addr{}, 0, lim, false)
 	}
 	d := c.s.desc
-	w := d.net.getWaiter()
-	err := d.takeTurn(1, w, lim)
-	d.net.putWaiter(w)
-	if err != nil {
+	if err := d.file.writing.take(d.net, d, lim); err != nil {
 		return 0, err
 	}
 	n, err := c.s.sendRaw(p, endpoint.Addr{}, 0, lim, true)
-	d.file.giveTurn(1)
+	d.file.writing.give()
 	return n, err
 }
 

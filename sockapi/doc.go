@@ -17,7 +17,7 @@
 //	address.go, inet.go     addresses; inet_aton, htons and friends
 //	names.go                getaddrinfo and the older functions
 //	select.go, poll.go      readiness of many descriptors
-//	makefile.go             buffered files
+//	makefile*.go            buffered files
 //	conn.go, dial.go        net.Conn, net.Listener, net.PacketConn
 //	wait.go                 the only place that waits
 //

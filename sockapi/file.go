@@ -28,14 +28,8 @@ type file struct {
 
 	mu      sync.Mutex // a leaf: nothing is called while it is held
 	watches *watch
-	turns   [2]turns // of Conn.Read and Conn.Write
-}
 
-// turns keeps the calls of one direction apart: one has its turn, the others
-// queue.
-type turns struct {
-	taken       bool
-	first, last *waiter
+	writing turn // of Conn.Write
 }
 
 var _ endpoint.Sink = (*file)(nil)
@@ -94,97 +88,13 @@ func (f *file) delist(w *watch) {
 
 // wake signals every call made through d.
 func (f *file) wake(d *desc) {
+	f.writing.wake()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for w := f.watches; w != nil; w = w.next {
 		if w.owner == d {
 			w.waiter.signal()
 		}
-	}
-	for i := range f.turns {
-		for w := f.turns[i].first; w != nil; w = w.next {
-			w.signal()
-		}
-	}
-}
-
-// takeTurn waits until no other call of this direction (0 reading, 1 writing)
-// is under way.
-func (d *desc) takeTurn(dir int, w *waiter, lim limit) error {
-	f := d.file
-	t := &f.turns[dir]
-	f.mu.Lock()
-	if !t.taken {
-		t.taken = true
-		f.mu.Unlock()
-		return nil
-	}
-	w.turn, w.next = false, nil
-	if t.last != nil {
-		t.last.next = w
-	} else {
-		t.first = w
-	}
-	t.last = w
-	f.mu.Unlock()
-	key := d.waitKey([...]endpoint.Events{endpoint.In, endpoint.Out}[dir])
-	for {
-		err := lim.over(w.clock)
-		if d.closed.Load() {
-			err = errClosed
-		}
-		f.mu.Lock()
-		if w.turn {
-			f.mu.Unlock()
-			w.disarm()
-			return nil
-		}
-		if err != nil {
-			t.remove(w)
-			f.mu.Unlock()
-			w.disarm()
-			return err
-		}
-		f.mu.Unlock()
-		w.sleep(lim.end())
-		f.gateWake(key)
-	}
-}
-
-// giveTurn lets the next call of this direction go on.
-func (f *file) giveTurn(dir int) {
-	t := &f.turns[dir]
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	w := t.first
-	if w == nil {
-		t.taken = false
-		return
-	}
-	t.first = w.next
-	if t.first == nil {
-		t.last = nil
-	}
-	w.turn = true
-	w.signal()
-}
-
-func (t *turns) remove(w *waiter) {
-	var before *waiter
-	for at := t.first; at != nil; before, at = at, at.next {
-		if at != w {
-			continue
-		}
-		if before == nil {
-			t.first = w.next
-		} else {
-			before.next = w.next
-		}
-		if t.last == w {
-			t.last = before
-		}
-		w.next = nil
-		return
 	}
 }
 

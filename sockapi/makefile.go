@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"usersock/stack/endpoint"
@@ -134,7 +133,7 @@ func (f *File) begin(t *turn, allowed bool, refusal string) error {
 	if lim.until == atOnce {
 		lim.until = noLimit // nobody keeps a turn for long in this mode
 	}
-	if err := t.take(n, lim); err != nil {
+	if err := t.take(n, nil, lim); err != nil {
 		return err
 	}
 	if f.closing.Load() {
@@ -165,7 +164,7 @@ func (f *File) Close() error {
 	}
 	// Without a limit: whoever has the turn is not in the socket, or was
 	// just put out of it.
-	f.writing.take(f.sock.desc.net, limit{until: noLimit})
+	f.writing.take(f.sock.desc.net, nil, limit{until: noLimit})
 	defer f.writing.give()
 	var err error
 	for len(f.out) > 0 && err == nil {
@@ -181,70 +180,4 @@ func (f *File) Close() error {
 		err = cerr
 	}
 	return err
-}
-
-// A turn keeps the calls of one direction of a File apart: one has the turn,
-// the others queue.
-type turn struct {
-	mu    sync.Mutex // a leaf: nothing is called while it is held
-	queue turns
-}
-
-// take waits for the turn. The error is that of the limit.
-func (t *turn) take(n *Net, lim limit) error {
-	t.mu.Lock()
-	if !t.queue.taken {
-		t.queue.taken = true
-		t.mu.Unlock()
-		return nil
-	}
-	w := n.getWaiter()
-	w.turn, w.next = false, nil
-	if t.queue.last != nil {
-		t.queue.last.next = w
-	} else {
-		t.queue.first = w
-	}
-	t.queue.last = w
-	t.mu.Unlock()
-	err := t.await(w, lim)
-	w.disarm()
-	n.putWaiter(w)
-	return err
-}
-
-func (t *turn) await(w *waiter, lim limit) error {
-	for {
-		over := lim.over(w.clock)
-		t.mu.Lock()
-		mine := w.turn
-		if !mine && over != nil {
-			t.queue.remove(w)
-		}
-		t.mu.Unlock()
-		switch {
-		case mine:
-			return nil
-		case over != nil:
-			return over
-		}
-		w.sleep(lim.end())
-	}
-}
-
-// give passes the turn on.
-func (t *turn) give() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	w := t.queue.first
-	if w == nil {
-		t.queue.taken = false
-		return
-	}
-	t.queue.first = w.next
-	if t.queue.first == nil {
-		t.queue.last = nil
-	}
-	w.turn = true
-	w.signal()
 }

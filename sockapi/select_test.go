@@ -305,7 +305,7 @@ func TestSelectGate(t *testing.T) {
 		wantSelect(t, n, []int{fb, fa}, nil, nil, time.Second, nil, nil, nil)
 		wantPoll(t, p, time.Second)
 		wantSelect(t, n, nil, nil, nil, time.Second, nil, nil, nil)
-		want := []virtual.Key{{FD: fb, Dir: 1, Call: 1}, {FD: fb, Dir: 1, Call: 2}, {FD: -1, What: "select"}}
+		want := []virtual.Key{{Pid: 1, FD: fb, Dir: 1, Call: 1}, {Pid: 1, FD: fb, Dir: 1, Call: 2}, {Pid: 1, FD: -1, What: "select"}}
 		if keys := clock.take(); !slices.Equal(keys, want) {
 			t.Errorf("admitted %+v, want %+v", keys, want)
 		}

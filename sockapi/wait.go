@@ -101,10 +101,11 @@ func limitFor(clock endpoint.Clock, timeout time.Duration) limit {
 		return limit{until: atOnce}
 	}
 	now := int64(clock.Monotonic())
-	if int64(timeout) > noLimit-1-now {
-		return limit{until: noLimit}
+	until := now + int64(timeout)
+	if until < now { // longer than it can count is for ever
+		until = noLimit
 	}
-	return limit{until: now + int64(timeout)}
+	return limit{until: until}
 }
 
 // end returns the moment after which the call must not wait any more.
@@ -269,9 +270,9 @@ func (n *Net) gate(fd int, d *desc, what string) {
 // pid is the process that the Net stands for.
 func (n *Net) pid() int {
 	if n.cred.Pid != 0 {
-		return n.cred.Pid
+		return int(n.cred.Pid)
 	}
-	return n.stack.Cred().Pid
+	return int(n.stack.Cred().Pid)
 }
 
 // gatedRand is a reader of the host's random numbers that passes the gate.

@@ -18,6 +18,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
 	"usersock/internal/virtual"
+	"usersock/internal/wire"
 	"usersock/netdev"
 	"usersock/stack/endpoint"
 	"usersock/stack/internal/inet"
@@ -159,7 +160,7 @@ func (s *Stack) options() gvstack.Options {
 	case s.virtual != nil:
 		o.RandSource, o.SecureRNG = s.virtual.Source(), s.virtual.Source()
 	case s.cfg.Seed != 0:
-		source := newSeeded(s.cfg.Seed)
+		source := virtual.NewSource(s.cfg.Seed, "", 0)
 		o.RandSource, o.SecureRNG = source, source
 	}
 	return o
@@ -194,6 +195,7 @@ func (s *Stack) tune() error {
 	if !s.cfg.Forwarding {
 		return nil
 	}
+	wire.GuardForwarding(s.net)
 	for _, f := range [...]struct {
 		family int
 		proto  tcpip.NetworkProtocolNumber
@@ -228,7 +230,7 @@ func (s *Stack) standStill() {
 
 // bringUp attaches the loopback interface and what the configuration names.
 func (s *Stack) bringUp() error {
-	lo := Interface{Name: loopbackName, Link: netdev.Loopback()}
+	lo := Interface{Name: loopbackName, Link: s.loopback()}
 	if s.cfg.serves(endpoint.AF_INET) {
 		lo.Addrs = append(lo.Addrs, netip.MustParsePrefix("127.0.0.1/8"))
 	}
@@ -252,6 +254,15 @@ func (s *Stack) bringUp() error {
 		}
 	}
 	return nil
+}
+
+// loopback returns the link of lo. In virtual time its packets wait for the
+// driver, as all others do.
+func (s *Stack) loopback() netdev.Link {
+	if looper, ok := s.virtual.(virtual.Looper); ok {
+		return netdev.LoopbackDevice(looper.Loopback(netdev.LoopbackMTU))
+	}
+	return netdev.Loopback()
 }
 
 // Clock returns the clock of this host.
@@ -298,6 +309,9 @@ func (s *Stack) Close() error {
 	defer close(s.closed)
 	if s.stopPump != nil {
 		s.stopPump()
+	}
+	if s.unix != nil {
+		s.unix.Close()
 	}
 	if s.inet != nil {
 		s.inet.AbortAll()

@@ -132,6 +132,7 @@ const (
 	EOWNERDEAD      Errno = 130
 	ENOTRECOVERABLE Errno = 131
 	ERFKILL         Errno = 132
+	EHWPOISON       Errno = 133
 
 	EWOULDBLOCK = EAGAIN
 	ENOTSUP     = EOPNOTSUPP
@@ -270,4 +271,5 @@ var errnoInfo = [...]struct{ name, text string }{
 	EOWNERDEAD:      {"EOWNERDEAD", "Owner died"},
 	ENOTRECOVERABLE: {"ENOTRECOVERABLE", "State not recoverable"},
 	ERFKILL:         {"ERFKILL", "Operation not possible due to RF-kill"},
+	EHWPOISON:       {"EHWPOISON", "Memory page has hardware error"},
 }

@@ -17,6 +17,11 @@
 // stream.go bytes, message.go datagrams, options.go options, control.go
 // rights in flight, race.go many goroutines at once.
 //
+// Package kernel beside it puts the sockets of the Linux kernel behind the
+// contract. On Linux the suite runs over those too, so that it asks for nothing
+// that Linux does not do, and a family's own tests can play the same script
+// there and here.
+//
 // It imports testing, and is imported by tests only. Errors that differ from
 // one family to the next on Linux (receiving on an unconnected endpoint, say)
 // are not its business but that of each family's own tests.

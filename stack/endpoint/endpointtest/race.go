@@ -3,6 +3,7 @@ package endpointtest
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 var raceTests = []test{
 	{"BothWays", testBothWays},
 	{"ManyConnections", testManyConnections},
+	{"EndAfterBytes", testEndAfterBytes},
 	{"Chaos", testChaos},
 }
 
@@ -147,6 +149,41 @@ func echoOnce(ep endpoint.Endpoint) error {
 		return fmt.Errorf("Recv at the end: % x, %w", got, err)
 	}
 	return nil
+}
+
+// testEndAfterBytes: a receiver that looks all the time never sees the end
+// before what was sent ahead of it.
+func testEndAfterBytes(t *testing.T, p *Provider) {
+	for round := range 150 {
+		a, b := p.pair(t)
+		looking := make(chan struct{})
+		finish := start(func() (int, error) {
+			buf := make([]byte, 1)
+			for first := true; ; first = false {
+				r, err := b.Recv(request(buf, 0))
+				if !errors.Is(err, endpoint.EAGAIN) {
+					return r.N, err
+				}
+				if first {
+					close(looking)
+				}
+				runtime.Gosched()
+			}
+		})
+		<-looking
+		_, err := a.send([]byte("x"))
+		must(t, "Send", err)
+		if round%2 == 0 {
+			must(t, "Shutdown", a.Shutdown(endpoint.SHUT_WR))
+		} else {
+			must(t, "Close", a.Close())
+		}
+		if n := finish(t, "Recv"); n != 1 {
+			t.Fatalf("round %d: the end came before the byte", round)
+		}
+		a.Close()
+		b.Close()
+	}
 }
 
 // testChaos closes and shuts down ends while both are in use. Nothing may

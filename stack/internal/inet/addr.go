@@ -46,8 +46,12 @@ func (s *socket) fullAddress(a endpoint.Addr) (tcpip.FullAddress, error) {
 	return fa, nil
 }
 
-// mappedAny is ::ffff:0.0.0.0: every IPv4 address of a dual-stack socket.
-var mappedAny = tcpip.AddrFrom16([16]byte{10: 0xff, 11: 0xff})
+// mappedAny is ::ffff:0.0.0.0, every IPv4 address of a dual-stack socket, and
+// mappedLoopback ::ffff:127.0.0.1.
+var (
+	mappedAny      = tcpip.AddrFrom16([16]byte{10: 0xff, 11: 0xff})
+	mappedLoopback = tcpip.AddrFrom16([16]byte{10: 0xff, 11: 0xff, 12: 127, 15: 1})
+)
 
 func isMappedAny(ip netip.Addr) bool {
 	return ip.Is4In6() && ip.Unmap().IsUnspecified()

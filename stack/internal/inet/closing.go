@@ -43,8 +43,8 @@ type closingList struct {
 	members map[*socket]*tcpEndpoint
 	waiting int           // lingering members, plus calls of Drain
 	empty   chan struct{} // closed when the list is empty; nil without a Drain
-	timer   endpoint.Timer
-	pause   time.Duration
+	looking bool          // a look is due
+	pause   time.Duration // before the next one
 }
 
 func (l *closingList) init(p *Protocols) { l.p = p }
@@ -61,12 +61,13 @@ func (t *tcpEndpoint) Close() error {
 		linger := raw.SocketOptions().GetLinger()
 		t.watch()
 		t.p.closing.add(t, linger.Enabled && linger.Timeout > 0)
+		t.uncork(raw)
 	}
 	raw.Close()
 	if delivered(t.raw.Load().EndpointState()) {
 		t.p.closing.remove(&t.socket)
-		t.tell(endpoint.In | endpoint.Out | endpoint.Hup | endpoint.RdHup)
 	}
+	t.tell(endpoint.In | endpoint.Out | endpoint.Hup | endpoint.RdHup)
 	return nil
 }
 
@@ -82,7 +83,6 @@ func synchronized(s tcp.EndpointState) bool {
 
 func (l *closingList) add(t *tcpEndpoint, lingers bool) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.members == nil {
 		l.members = make(map[*socket]*tcpEndpoint)
 	}
@@ -90,8 +90,9 @@ func (l *closingList) add(t *tcpEndpoint, lingers bool) {
 	if lingers {
 		t.set(flagLingers, true)
 		l.waiting++
-		l.look()
 	}
+	l.mu.Unlock()
+	l.look()
 }
 
 // remove takes a connection off the list. It is called under netstack's locks
@@ -116,17 +117,23 @@ func (l *closingList) removeLocked(s *socket) {
 	}
 }
 
-// look starts the timer if somebody waits and it is not running. The list is
-// locked.
+// look arranges the first look, if somebody waits and none is due. The clock
+// is called without the list's lock: it has locks of its own.
 func (l *closingList) look() {
-	if l.waiting == 0 || len(l.members) == 0 || l.timer != nil {
-		return
+	l.mu.Lock()
+	begin := !l.looking && l.waiting > 0 && len(l.members) > 0
+	if begin {
+		l.looking = true
+		l.pause = firstLook
 	}
-	l.pause = firstLook
-	l.timer = l.p.clock.AfterFunc(l.pause, l.looked)
+	l.mu.Unlock()
+	if begin {
+		l.p.clock.AfterFunc(firstLook, l.looked)
+	}
 }
 
-// looked takes off the list what has been delivered in silence.
+// looked takes off the list what has been delivered in silence, and arranges
+// the next look if somebody still waits.
 func (l *closingList) looked() {
 	var silent []*tcpEndpoint
 	l.mu.Lock()
@@ -136,13 +143,13 @@ func (l *closingList) looked() {
 			l.removeLocked(s)
 		}
 	}
-	if l.waiting > 0 && len(l.members) > 0 {
-		l.pause = min(2*l.pause, lastLook)
-		l.timer.Reset(l.pause)
-	} else {
-		l.timer = nil
-	}
+	l.looking = l.waiting > 0 && len(l.members) > 0
+	l.pause = min(2*l.pause, lastLook)
+	again, pause := l.looking, l.pause
 	l.mu.Unlock()
+	if again {
+		l.p.clock.AfterFunc(pause, l.looked)
+	}
 	for _, t := range silent {
 		t.tell(endpoint.Hup | endpoint.Out | endpoint.In | endpoint.RdHup)
 	}
@@ -162,8 +169,8 @@ func (p *Protocols) Drain(ctx context.Context) error {
 	}
 	empty := l.empty
 	l.waiting++
-	l.look()
 	l.mu.Unlock()
+	l.look()
 
 	defer func() {
 		l.mu.Lock()
@@ -181,8 +188,9 @@ func (p *Protocols) Drain(ctx context.Context) error {
 // AbortAll resets every connection, and ends every listener and every bound
 // datagram endpoint, of the stack: nothing is left that holds a port or a
 // timer. What was queued is lost. Endpoints that a program still holds report
-// hang-up.
+// hang-up, connections ECONNABORTED once, datagram endpoints ENETDOWN.
 func (p *Protocols) AbortAll() {
+	p.aborted.Store(true)
 	for _, ep := range p.stack.RegisteredEndpoints() {
 		ep.Abort()
 	}

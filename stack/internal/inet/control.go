@@ -10,19 +10,31 @@ import (
 
 // Ancillary data in the layout of Linux: ip(7), ipv6(7), socket(7).
 
-// checkStreamControl refuses items that a TCP socket does not take. Linux
-// ignores those of other levels and refuses unknown ones of SOL_SOCKET.
+// checkSocketItem refuses an item of SOL_SOCKET. As on Linux descriptors and
+// credentials mean nothing to an inet socket and do not disturb it.
+func checkSocketItem(item *endpoint.Control) error {
+	if item.Type == endpoint.SCM_RIGHTS || item.Type == endpoint.SCM_CREDENTIALS {
+		return nil
+	}
+	return endpoint.EINVAL
+}
+
+// checkStreamControl refuses items that a TCP socket does not take. Those of
+// other levels than SOL_SOCKET are ignored, as on Linux.
 func checkStreamControl(items []endpoint.Control) error {
 	for i := range items {
 		if items[i].Level == endpoint.SOL_SOCKET {
-			return endpoint.EINVAL
+			if err := checkSocketItem(&items[i]); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
 // sendControl translates the items of one datagram. What netstack cannot do
-// for a single datagram is EINVAL.
+// for a single datagram (IP_PKTINFO, IP_TOS, IPV6_TCLASS and others) is
+// EINVAL. Items of levels that are not the socket's are ignored, as on Linux.
 func (u *udpEndpoint) sendControl(items []endpoint.Control, out *tcpip.SendableControlMessages) error {
 	for i := range items {
 		item := &items[i]
@@ -53,7 +65,12 @@ func (u *udpEndpoint) sendControl(items []endpoint.Control, out *tcpip.SendableC
 				return endpoint.ENODEV
 			}
 			out.HasIPv6PacketInfo, out.IPv6PacketInfo = true, info
-		default:
+		case item.Level == endpoint.SOL_SOCKET:
+			if err := checkSocketItem(item); err != nil {
+				return err
+			}
+		case item.Level == endpoint.SOL_IP && u.af == endpoint.AF_INET,
+			item.Level == endpoint.SOL_IPV6 && u.af == endpoint.AF_INET6:
 			return endpoint.EINVAL
 		}
 	}

@@ -256,3 +256,31 @@ func pair(tb testing.TB, p *Protocols, ip netip.Addr) (client, server *sock) {
 	check(tb, l.Close())
 	return client, server
 }
+
+type kind struct {
+	name string
+	af   int
+	typ  int
+}
+
+// ip is the loopback address of the kind's family.
+func (k kind) ip() netip.Addr {
+	if k.af == endpoint.AF_INET {
+		return lo4
+	}
+	return lo6
+}
+
+// kinds are the four kinds of socket that the table serves.
+var kinds = []kind{
+	{"TCP over IPv4", endpoint.AF_INET, endpoint.SOCK_STREAM},
+	{"TCP over IPv6", endpoint.AF_INET6, endpoint.SOCK_STREAM},
+	{"UDP over IPv4", endpoint.AF_INET, endpoint.SOCK_DGRAM},
+	{"UDP over IPv6", endpoint.AF_INET6, endpoint.SOCK_DGRAM},
+}
+
+func group6(index int) []byte {
+	b := make([]byte, 16)
+	b[0], b[1], b[15] = 0xff, 0x02, 0xfb
+	return append(b, intData(index)...)
+}

@@ -153,6 +153,9 @@ func (s *socket) find(level, name int) *option {
 func getOption(o target, level, name int, buf []byte) (int, error) {
 	row := o.find(level, name)
 	if row == nil || row.get == nil {
+		if o.af == endpoint.AF_INET && level != endpoint.SOL_SOCKET && level != endpoint.SOL_IP && level != int(o.proto) {
+			return 0, endpoint.EOPNOTSUPP // ip_getsockopt of Linux; an AF_INET6 socket says ENOPROTOOPT
+		}
 		return 0, endpoint.ENOPROTOOPT
 	}
 	return row.get(o, buf)

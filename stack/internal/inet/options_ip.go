@@ -64,9 +64,7 @@ func ipOptions() []option {
 			(*tcpip.SocketOptions).GetReceiveTOS, (*tcpip.SocketOptions).SetReceiveTOS),
 		{level: level, name: endpoint.IP_MTU, symbol: "IP_MTU", on: onAll,
 			note: "the interface's; what a path has taught is not known",
-			get: getByteErr(func(o target) (int, error) {
-				return o.pathMTU(header.IPv4ProtocolNumber)
-			})},
+			get:  getByteErr(target.pathMTU)},
 		ipFlag(endpoint.IP_FREEBIND, "IP_FREEBIND", "netstack binds its own addresses only"),
 		recvFlag(level, endpoint.IP_RECVORIGDSTADDR, "IP_RECVORIGDSTADDR", onAll,
 			(*tcpip.SocketOptions).GetReceiveOriginalDstAddress, (*tcpip.SocketOptions).SetReceiveOriginalDstAddress),
@@ -114,7 +112,9 @@ func ipOptions() []option {
 			})},
 		{level: level, name: endpoint.IP_MULTICAST_ALL, symbol: "IP_MULTICAST_ALL", on: onAll, status: Stored,
 			note: "netstack delivers a group's datagrams to every socket bound to the port",
-			get:  getByte(func(o target) int { return o.storedInt(level, endpoint.IP_MULTICAST_ALL, 1) }),
+			get: getByte(func(o target) int {
+				return o.storedInt(level, endpoint.IP_MULTICAST_ALL, number01(o.af == endpoint.AF_INET))
+			}),
 			set: setByte(func(o target, v, size int) error {
 				if size < 1 || v != 0 && v != 1 {
 					return endpoint.EINVAL
@@ -144,8 +144,6 @@ func ipOptions() []option {
 			}},
 		groupOption(level, endpoint.MCAST_JOIN_GROUP, "MCAST_JOIN_GROUP", true),
 		groupOption(level, endpoint.MCAST_LEAVE_GROUP, "MCAST_LEAVE_GROUP", false),
-		{level: level, name: endpoint.IP_PROTOCOL, symbol: "IP_PROTOCOL", on: onAll,
-			get: getByte(func(o target) int { return int(o.proto) })},
 	}
 }
 
@@ -273,8 +271,9 @@ func (o target) setPathMTUDiscovery(level, name, v int) error {
 	return nil
 }
 
-// pathMTU is IP_MTU and IPV6_MTU: of a connected socket, ENOTCONN otherwise.
-func (o target) pathMTU(net tcpip.NetworkProtocolNumber) (int, error) {
+// pathMTU is IP_MTU and IPV6_MTU: of a connected socket, whichever protocol
+// leads to its peer; ENOTCONN otherwise.
+func (o target) pathMTU() (int, error) {
 	peer, err := o.raw.GetRemoteAddress()
 	if err != nil {
 		return 0, endpoint.ENOTCONN
@@ -283,11 +282,11 @@ func (o target) pathMTU(net tcpip.NetworkProtocolNumber) (int, error) {
 	if err != nil {
 		return 0, endpoint.ENOTCONN
 	}
-	if (net == header.IPv4ProtocolNumber) != (peer.Addr.Len() == header.IPv4AddressSize) {
-		return 0, endpoint.ENOTCONN
+	net := header.IPv6ProtocolNumber
+	if peer.Addr.Len() == header.IPv4AddressSize {
+		net = header.IPv4ProtocolNumber
 	}
-	mtu, e := o.p.routeMTU(peer.NIC, local.Addr, peer.Addr, net)
-	return mtu, e
+	return o.p.routeMTU(peer.NIC, local.Addr, peer.Addr, net)
 }
 
 // routeMTU returns the MTU of the interface that leads to remote, its IP

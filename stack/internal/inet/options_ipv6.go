@@ -2,7 +2,6 @@ package inet
 
 import (
 	"encoding/binary"
-	"math"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -111,7 +110,7 @@ func ipv6Options() []option {
 			})},
 		{level: level, name: endpoint.IPV6_MTU, symbol: "IPV6_MTU", on: onAll6,
 			note: "the interface's; what a path has taught is not known",
-			get:  getIntErr(func(o target) (int, error) { return o.pathMTU(header.IPv6ProtocolNumber) })},
+			get:  getIntErr(target.pathMTU)},
 		storedBool(level, endpoint.IPV6_RECVERR, "IPV6_RECVERR", onAll6, 0, "there is no error queue yet: MSG_ERRQUEUE is EAGAIN"),
 		storedInt(level, endpoint.IPV6_MULTICAST_ALL, "IPV6_MULTICAST_ALL", onAll6, 1, 0, 1, "netstack delivers a group's datagrams to every socket bound to the port"),
 		storedBool(level, endpoint.IPV6_FLOWINFO_SEND, "IPV6_FLOWINFO_SEND", onAll6, 0, "netstack sends flow label 0"),
@@ -141,14 +140,8 @@ func ipv6Options() []option {
 		storedBool(level, endpoint.IPV6_FREEBIND, "IPV6_FREEBIND", onAll6, 0, "netstack binds its own addresses only"),
 		recvFlag(level, endpoint.IPV6_RECVORIGDSTADDR, "IPV6_RECVORIGDSTADDR", onAll6,
 			(*tcpip.SocketOptions).GetReceiveOriginalDstAddress, (*tcpip.SocketOptions).SetReceiveOriginalDstAddress),
-		storedInt(level, endpoint.IPV6_ADDR_PREFERENCES, "IPV6_ADDR_PREFERENCES", onAll6, ipv6PreferPublic, math.MinInt32, anyInt,
-			"netstack has no temporary addresses to prefer"),
 	}
 }
-
-// ipv6PreferPublic is IPV6_PREFER_SRC_PUBTMP_DEFAULT with the preference for
-// public addresses, RFC 5014: what Linux reports at first.
-const ipv6PreferPublic = 0x0002
 
 // hasPort reports whether the socket has a local port, by Bind or otherwise.
 func (o target) hasPort() bool {

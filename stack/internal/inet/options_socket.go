@@ -15,11 +15,12 @@ import (
 // set is doubled, for its own bookkeeping, between a least and twice the
 // system's maximum.
 const (
-	tcpSendBuffer = 16384  // tcp_wmem[1]
-	tcpRecvBuffer = 131072 // tcp_rmem[1]
-	bufferMax     = 212992 // wmem_max and rmem_max
-	sendBufferMin = 4608   // SOCK_MIN_SNDBUF
-	recvBufferMin = 2304   // SOCK_MIN_RCVBUF
+	tcpSendBuffer = 16384   // tcp_wmem[1]
+	tcpRecvBuffer = 131072  // tcp_rmem[1]
+	udpBuffer     = 212992  // wmem_default and rmem_default
+	bufferMax     = 4 << 20 // wmem_max and rmem_max, since Linux 6.17
+	sendBufferMin = 4608    // SOCK_MIN_SNDBUF
+	recvBufferMin = 2304    // SOCK_MIN_RCVBUF
 )
 
 func socketOptions() []option {
@@ -156,6 +157,9 @@ func socketOptions() []option {
 				case v == 0:
 					v = 1
 				}
+				if o.tcp != nil { // what the buffer could never hold is not waited for
+					v = min(v, clampInt(o.ops().GetReceiveBufferSize()/2))
+				}
 				o.store(level, endpoint.SO_RCVLOWAT, v)
 				o.socket.set(flagLowWater, v > 1 && o.tcp != nil)
 				o.tell(endpoint.In)
@@ -227,8 +231,6 @@ func socketOptions() []option {
 			get: getInt(func(o target) int { return int(o.af) })},
 		storedBool(level, endpoint.SO_RXQ_OVFL, "SO_RXQ_OVFL", onAll, 0, "netstack does not say how many datagrams a socket lost"),
 		storedInt(level, endpoint.SO_BUSY_POLL, "SO_BUSY_POLL", onAll, 0, 0, anyInt, "there is no device queue to poll"),
-		storedInt(level, endpoint.SO_MAX_PACING_RATE, "SO_MAX_PACING_RATE", onAll, -1, math.MinInt32, anyInt, "netstack does not pace"),
-		storedInt(level, endpoint.SO_INCOMING_CPU, "SO_INCOMING_CPU", onAll, -1, math.MinInt32, anyInt, "packets have no CPU here"),
 		{level: level, name: endpoint.SO_COOKIE, symbol: "SO_COOKIE", on: onAll,
 			get: func(o target, buf []byte) (int, error) {
 				if len(buf) < 8 {

@@ -107,12 +107,8 @@ func tcpOptions() []option {
 				return int(time.Duration(v) / time.Second)
 			}),
 			set: setInt(func(o target, v int) error {
-				d := time.Duration(v) * time.Second
-				if v > maxLinger2 {
-					d = -1
-				}
-				o2 := tcpip.TCPLingerTimeoutOption(d)
-				return errno(o.raw.SetSockOpt(&o2))
+				d := tcpip.TCPLingerTimeoutOption(time.Duration(min(v, maxLinger2)) * time.Second)
+				return errno(o.raw.SetSockOpt(&d))
 			})},
 		{level: level, name: endpoint.TCP_DEFER_ACCEPT, symbol: "TCP_DEFER_ACCEPT", on: onStream,
 			note: "rounded up to a number of retransmissions, as on Linux",
@@ -162,7 +158,15 @@ func tcpOptions() []option {
 				return errno(o.raw.SetSockOpt(&v))
 			}},
 		storedInt(level, endpoint.TCP_THIN_LINEAR_TIMEOUTS, "TCP_THIN_LINEAR_TIMEOUTS", onStream, 0, 0, 1, "netstack has no thin-stream mode"),
-		storedInt(level, endpoint.TCP_THIN_DUPACK, "TCP_THIN_DUPACK", onStream, 0, 0, 1, "netstack has no thin-stream mode"),
+		{level: level, name: endpoint.TCP_THIN_DUPACK, symbol: "TCP_THIN_DUPACK", on: onStream, status: Stored,
+			note: "0 or 1 is accepted and forgotten, as on Linux",
+			get:  getInt(func(target) int { return 0 }),
+			set: setInt(func(_ target, v int) error {
+				if v != 0 && v != 1 {
+					return endpoint.EINVAL
+				}
+				return nil
+			})},
 		{level: level, name: endpoint.TCP_USER_TIMEOUT, symbol: "TCP_USER_TIMEOUT", on: onStream,
 			get: getInt(func(o target) int {
 				var v tcpip.TCPUserTimeoutOption
@@ -245,10 +249,8 @@ func (o target) tcpInfo() []byte {
 	put(84, uint32(mss)) // tcpi_advmss
 	reordering := uint32(3)
 	put(88, reordering)
-	if mtu, err := o.pathMTU(header.IPv4ProtocolNumber); err == nil {
+	if mtu, err := o.pathMTU(); err == nil {
 		put(60, uint32(mtu)) // tcpi_pmtu
-	} else if mtu, err := o.pathMTU(header.IPv6ProtocolNumber); err == nil {
-		put(60, uint32(mtu))
 	}
 	return b
 }
@@ -267,7 +269,8 @@ func congestionState(s tcpip.CongestionControlState) byte {
 }
 
 // bequeath gives an accepted connection what Linux lets it inherit from its
-// listener: every option, set or only stored. Usually nothing was set.
+// listener: every option, set or only stored, but for SO_PRIORITY. Usually
+// nothing was set.
 func (t *tcpEndpoint) bequeath(c *tcpEndpoint) {
 	dst := c.raw.Load()
 	dst.SocketOptions().SetDelayOption(true)
@@ -280,7 +283,9 @@ func (t *tcpEndpoint) bequeath(c *tcpEndpoint) {
 	t.storedMu.Lock()
 	stored := make(map[optionKey][]byte, len(t.stored))
 	for k, v := range t.stored {
-		if k != (optionKey{endpoint.SOL_SOCKET, endpoint.SO_COOKIE}) {
+		switch k {
+		case optionKey{endpoint.SOL_SOCKET, endpoint.SO_COOKIE}, optionKey{endpoint.SOL_SOCKET, endpoint.SO_PRIORITY}:
+		default:
 			stored[k] = v
 		}
 	}

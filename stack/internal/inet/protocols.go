@@ -8,7 +8,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	gvstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
-	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
 	"usersock/stack/endpoint"
 )
@@ -49,6 +48,7 @@ type Protocols struct {
 	options   map[optionKey]*option
 	transfers sync.Pool // of *transfer
 	closing   closingList
+	aborted   atomic.Bool   // AbortAll was called
 	cookies   atomic.Uint64 // the last SO_COOKIE given out
 }
 
@@ -114,17 +114,16 @@ type family struct {
 }
 
 // opener makes an endpoint of one transport protocol.
-type opener func(*family, endpoint.Request, tcpip.TransportProtocolNumber) (endpoint.Endpoint, error)
+type opener func(*family, endpoint.Request) (endpoint.Endpoint, error)
 
 // openers is the protocol switch: a socket type's protocols, the usual one
 // first.
 var openers = []struct {
 	typ, proto int
-	transport  tcpip.TransportProtocolNumber
 	open       opener
 }{
-	{endpoint.SOCK_STREAM, endpoint.IPPROTO_TCP, tcp.ProtocolNumber, openTCP},
-	{endpoint.SOCK_DGRAM, endpoint.IPPROTO_UDP, udp.ProtocolNumber, openUDP},
+	{endpoint.SOCK_STREAM, endpoint.IPPROTO_TCP, openTCP},
+	{endpoint.SOCK_DGRAM, endpoint.IPPROTO_UDP, openUDP},
 }
 
 // Limits of socket(2)'s arguments: SOCK_MAX of linux/net.h and IPPROTO_MAX of
@@ -148,7 +147,7 @@ func (f *family) Open(req endpoint.Request) (endpoint.Endpoint, error) {
 			continue
 		}
 		if req.Protocol == 0 || req.Protocol == o.proto {
-			return o.open(f, req, o.transport)
+			return o.open(f, req)
 		}
 		err = endpoint.EPROTONOSUPPORT
 	}

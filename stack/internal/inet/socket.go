@@ -51,14 +51,14 @@ const (
 	flagListenShut              // Shutdown of a listener
 	flagShutRead
 	flagShutWrite
-	flagBoundMapped // to ::ffff:0.0.0.0, which netstack forgets
-	flagScoped      // bound to a link-local address, hence to its interface
-	flagLingers     // closed with SO_LINGER, on the closing list
-	flagLowWater    // SO_RCVLOWAT above 1
-	flagWhole4      // IP_MTU_DISCOVER forbids fragments
-	flagWhole6      // IPV6_MTU_DISCOVER forbids fragments
-	flagDontFrag    // IPV6_DONTFRAG
-	flagInherit     // an option was set that accepted connections inherit
+	flagBound4   // an AF_INET6 endpoint, bound to an IPv4-mapped address
+	flagScoped   // bound to a link-local address, hence to its interface
+	flagLingers  // closed with SO_LINGER, on the closing list
+	flagLowWater // SO_RCVLOWAT above 1
+	flagWhole4   // IP_MTU_DISCOVER forbids fragments
+	flagWhole6   // IPV6_MTU_DISCOVER forbids fragments
+	flagDontFrag // IPV6_DONTFRAG
+	flagInherit  // an option was set that accepted connections inherit
 )
 
 func (s *socket) has(bit uint32) bool { return s.flags.Load()&bit != 0 }
@@ -85,7 +85,7 @@ func (s *socket) takePending() error {
 // watch queues the entry, once.
 func (s *socket) watch() {
 	if s.watching.CompareAndSwap(false, true) {
-		s.entry.Init((*listener)(s), waiter.AllEvents)
+		s.entry.Init((*eventListener)(s), waiter.AllEvents)
 		s.wq.EventRegister(&s.entry)
 	}
 }
@@ -98,12 +98,12 @@ func (s *socket) Notify(sink endpoint.Sink) {
 	sink.Event(endpoint.In | endpoint.Out | endpoint.Err | endpoint.Hup | endpoint.RdHup)
 }
 
-// listener is the socket as netstack sees it.
-type listener socket
+// eventListener is the socket as netstack sees it.
+type eventListener socket
 
 // NotifyEvent implements waiter.EventListener. It comes under netstack's
 // locks.
-func (l *listener) NotifyEvent(mask waiter.EventMask) {
+func (l *eventListener) NotifyEvent(mask waiter.EventMask) {
 	s := (*socket)(l)
 	if s.closed.Load() && mask&waiter.EventHUp != 0 {
 		s.p.closing.remove(s)
@@ -131,9 +131,10 @@ func events(mask waiter.EventMask) endpoint.Events {
 }
 
 // checkPeer refuses destinations that Linux refuses before it looks for a
-// route: IPv4 from a socket that is IPv6 only, and a link-local address whose
-// interface nobody named.
-func (s *socket) checkPeer(fa tcpip.FullAddress, ops *tcpip.SocketOptions) error {
+// route: IPv4 from a socket that is IPv6 only, IPv6 from one that is bound to
+// an IPv4 address, and a link-local address whose interface nobody named. To
+// the unspecified address it gives the meaning that the binding asks for.
+func (s *socket) checkPeer(fa *tcpip.FullAddress, ops *tcpip.SocketOptions) error {
 	if s.af != endpoint.AF_INET6 {
 		return nil
 	}
@@ -141,6 +142,13 @@ func (s *socket) checkPeer(fa tcpip.FullAddress, ops *tcpip.SocketOptions) error
 		if ops.GetV6Only() || !s.p.ipv4 {
 			return endpoint.ENETUNREACH
 		}
+		return nil
+	}
+	if s.has(flagBound4) {
+		if fa.Addr.Len() != 0 {
+			return endpoint.EAFNOSUPPORT
+		}
+		fa.Addr = mappedLoopback
 		return nil
 	}
 	if fa.NIC == 0 && header.IsV6LinkLocalUnicastAddress(fa.Addr) && ops.GetBindToDevice() == 0 && !s.has(flagScoped) {
@@ -181,8 +189,8 @@ func (s *socket) checkLocal(fa tcpip.FullAddress, ops *tcpip.SocketOptions) erro
 // bound records what netstack forgets of a successful Bind.
 func (s *socket) bound(fa tcpip.FullAddress) {
 	bits := uint32(flagBound)
-	if fa.Addr == mappedAny {
-		bits |= flagBoundMapped
+	if isMapped(fa.Addr) {
+		bits |= flagBound4
 	}
 	if fa.NIC != 0 {
 		bits |= flagScoped

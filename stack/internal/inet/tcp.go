@@ -19,14 +19,14 @@ import (
 type tcpEndpoint struct {
 	socket
 	raw   atomic.Pointer[tcp.Endpoint]
-	local tcpip.FullAddress // what Bind asked for, once flagBound is set
+	local atomic.Pointer[tcpip.FullAddress] // what Bind got, with its port
 	// drained is the netstack endpoint whose errors were moved to pending.
 	drained atomic.Pointer[tcp.Endpoint]
 }
 
 var _ endpoint.Endpoint = (*tcpEndpoint)(nil)
 
-func openTCP(f *family, req endpoint.Request, transport tcpip.TransportProtocolNumber) (endpoint.Endpoint, error) {
+func openTCP(f *family, req endpoint.Request) (endpoint.Endpoint, error) {
 	t := &tcpEndpoint{socket: socket{
 		p: f.p, af: uint8(f.af), typ: endpoint.SOCK_STREAM, proto: endpoint.IPPROTO_TCP, uid: req.Cred.Uid,
 		wq: new(waiter.Queue),
@@ -53,11 +53,22 @@ func (t *tcpEndpoint) newRaw() (*tcp.Endpoint, error) {
 
 // Bind implements endpoint.Endpoint.
 func (t *tcpEndpoint) Bind(a endpoint.Addr) error {
+	if t.closed.Load() {
+		return endpoint.EBADF
+	}
 	fa, err := t.fullAddress(a)
 	if err != nil {
 		return err
 	}
 	raw := t.raw.Load()
+	if over(raw) && !t.has(flagBound|flagConnected) {
+		// A connect failed: the socket has no port, and may get one.
+		t.drain(raw)
+		if err := t.renew(raw); err != nil {
+			return err
+		}
+		raw = t.raw.Load()
+	}
 	if t.has(flagBound | flagConnecting | flagConnected) {
 		return endpoint.EINVAL
 	}
@@ -67,7 +78,10 @@ func (t *tcpEndpoint) Bind(a endpoint.Addr) error {
 	if err := raw.Bind(fa); err != nil {
 		return bindErrno(err)
 	}
-	t.local = fa
+	if got, err := raw.GetLocalAddress(); err == nil {
+		fa.Port = got.Port
+	}
+	t.local.Store(&fa)
 	t.bound(fa)
 	return nil
 }
@@ -86,6 +100,9 @@ func bindErrno(err tcpip.Error) error {
 // took it), after which the socket may connect anew. AF_UNSPEC dissolves any
 // connection with a reset.
 func (t *tcpEndpoint) Connect(a endpoint.Addr) error {
+	if t.closed.Load() {
+		return endpoint.EBADF
+	}
 	if a.Family == endpoint.AF_UNSPEC {
 		return t.disconnect()
 	}
@@ -103,7 +120,7 @@ func (t *tcpEndpoint) Connect(a endpoint.Addr) error {
 	case tcp.StateClose, tcp.StateError:
 		return t.connectFailed(raw)
 	}
-	if err := t.checkPeer(fa, raw.SocketOptions()); err != nil {
+	if err := t.checkPeer(&fa, raw.SocketOptions()); err != nil {
 		return err
 	}
 	switch err := raw.Connect(fa); err.(type) {
@@ -120,7 +137,7 @@ func (t *tcpEndpoint) Connect(a endpoint.Addr) error {
 		return endpoint.EISCONN
 	default:
 		if raw.EndpointState() == tcp.StateError {
-			t.pending.CompareAndSwap(0, int32(number(err)))
+			t.pending.CompareAndSwap(0, int32(t.failure(err)))
 			return t.connectFailed(raw)
 		}
 		if _, bad := err.(*tcpip.ErrUnknownProtocol); bad {
@@ -133,6 +150,9 @@ func (t *tcpEndpoint) Connect(a endpoint.Addr) error {
 // Listen implements endpoint.Endpoint. A negative backlog counts as a large
 // one, as Linux reads it unsigned; more than SOMAXCONN counts as SOMAXCONN.
 func (t *tcpEndpoint) Listen(backlog int) error {
+	if t.closed.Load() {
+		return endpoint.EBADF
+	}
 	if backlog < 0 || backlog > endpoint.SOMAXCONN {
 		backlog = endpoint.SOMAXCONN
 	}
@@ -140,7 +160,7 @@ func (t *tcpEndpoint) Listen(backlog int) error {
 		return endpoint.EINVAL
 	}
 	raw := t.raw.Load()
-	if s := raw.EndpointState(); s == tcp.StateError || s == tcp.StateClose {
+	if over(raw) {
 		return endpoint.EINVAL
 	}
 	// One more than asked for: Linux lets the queue grow past the backlog
@@ -165,6 +185,9 @@ func (t *tcpEndpoint) Listen(backlog int) error {
 
 // Accept implements endpoint.Endpoint.
 func (t *tcpEndpoint) Accept() (endpoint.Endpoint, endpoint.Addr, error) {
+	if t.closed.Load() {
+		return nil, endpoint.Addr{}, endpoint.EBADF
+	}
 	raw := t.raw.Load()
 	var peer tcpip.FullAddress
 	ep, wq, err := raw.Accept(&peer)
@@ -186,11 +209,20 @@ func (t *tcpEndpoint) Accept() (endpoint.Endpoint, endpoint.Addr, error) {
 // still being copied.
 const maxWrite = 61440
 
-// Send implements endpoint.Endpoint. An address is ignored, as Linux ignores
-// it for TCP. MSG_OOB sends in line: netstack has no urgent data. MSG_MORE
+// Send implements endpoint.Endpoint. An address of the own family is ignored,
+// as Linux ignores it for TCP. MSG_FASTOPEN is EOPNOTSUPP. MSG_OOB sends in line: netstack has no urgent data. MSG_MORE
 // holds a last partial segment back until a Send without it.
 func (t *tcpEndpoint) Send(m endpoint.Message) (int, error) {
+	if t.closed.Load() {
+		return 0, endpoint.EBADF
+	}
 	raw := t.raw.Load()
+	if !m.To.IsZero() && m.To.Family != int(t.af) {
+		return 0, endpoint.EAFNOSUPPORT
+	}
+	if m.Flags&endpoint.MSG_FASTOPEN != 0 {
+		return 0, endpoint.EOPNOTSUPP
+	}
 	if len(m.Control) != 0 {
 		if err := checkStreamControl(m.Control); err != nil {
 			return 0, err
@@ -251,11 +283,14 @@ func (t *tcpEndpoint) sendErrno(raw *tcp.Endpoint, err tcpip.Error, total int) e
 		return endpoint.EPIPE
 	}
 	t.forget(raw, err)
-	return errno(err)
+	return t.failure(err)
 }
 
 // Recv implements endpoint.Endpoint.
 func (t *tcpEndpoint) Recv(r endpoint.RecvRequest) (endpoint.Received, error) {
+	if t.closed.Load() {
+		return endpoint.Received{}, endpoint.EBADF
+	}
 	if r.Flags&(endpoint.MSG_OOB|endpoint.MSG_ERRQUEUE) != 0 {
 		if r.Flags&endpoint.MSG_ERRQUEUE != 0 {
 			return endpoint.Received{}, endpoint.EAGAIN
@@ -305,6 +340,9 @@ func (t *tcpEndpoint) recvErrno(raw *tcp.Endpoint, err tcpip.Error) error {
 	case *tcpip.ErrWouldBlock:
 		return endpoint.EAGAIN
 	case *tcpip.ErrClosedForReceive:
+		if t.closed.Load() {
+			return endpoint.EBADF // closed during the call
+		}
 		if raw.EndpointState() == tcp.StateError {
 			t.drain(raw)
 			return t.takePending() // nil: the end
@@ -317,17 +355,26 @@ func (t *tcpEndpoint) recvErrno(raw *tcp.Endpoint, err tcpip.Error) error {
 		return endpoint.ENOTCONN
 	}
 	t.forget(raw, err)
-	return errno(err)
+	return t.failure(err)
 }
 
 // Shutdown implements endpoint.Endpoint.
 func (t *tcpEndpoint) Shutdown(how int) error {
+	if t.closed.Load() {
+		return endpoint.EBADF
+	}
 	flags, err := shutdownFlags(how)
 	if err != nil {
 		return err
 	}
 	raw := t.raw.Load()
 	state := raw.EndpointState()
+	if state == tcp.StateTimeWait {
+		return endpoint.ENOTCONN // gone, for the socket
+	}
+	if flags&tcpip.ShutdownWrite != 0 {
+		t.uncork(raw)
+	}
 	if err := raw.Shutdown(flags); err != nil {
 		return errno(err)
 	}
@@ -341,7 +388,16 @@ func (t *tcpEndpoint) Shutdown(how int) error {
 	if flags&tcpip.ShutdownWrite != 0 {
 		t.set(flagShutWrite, true)
 	}
+	t.tell(endpoint.In | endpoint.Out | endpoint.Hup | endpoint.RdHup)
 	return nil
+}
+
+// uncork lets go what MSG_MORE and TCP_CORK hold back: there is no more to
+// come.
+func (t *tcpEndpoint) uncork(raw *tcp.Endpoint) {
+	if t.has(flagMore | flagUserCork) {
+		raw.SocketOptions().SetCorkOption(false)
+	}
 }
 
 // shutdownFlags translates SHUT_RD, SHUT_WR and SHUT_RDWR; anything else is
@@ -364,7 +420,7 @@ func (t *tcpEndpoint) LocalAddr() (endpoint.Addr, error) {
 	if err != nil {
 		return endpoint.Addr{}, errno(err)
 	}
-	if fa.Addr.Len() == 0 && t.has(flagBoundMapped) {
+	if fa.Addr.Len() == 0 && t.has(flagBound4) {
 		fa.Addr = mappedAny
 	}
 	return t.socketAddr(fa), nil
@@ -372,7 +428,11 @@ func (t *tcpEndpoint) LocalAddr() (endpoint.Addr, error) {
 
 // PeerAddr implements endpoint.Endpoint.
 func (t *tcpEndpoint) PeerAddr() (endpoint.Addr, error) {
-	fa, err := t.raw.Load().GetRemoteAddress()
+	raw := t.raw.Load()
+	if raw.EndpointState() == tcp.StateTimeWait {
+		return endpoint.Addr{}, endpoint.ENOTCONN // gone, for the socket
+	}
+	fa, err := raw.GetRemoteAddress()
 	if err != nil {
 		return endpoint.Addr{}, errno(err)
 	}

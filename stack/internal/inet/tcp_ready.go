@@ -17,18 +17,24 @@ func connecting(s tcp.EndpointState) bool {
 	return s == tcp.StateConnecting || s == tcp.StateSynSent || s == tcp.StateSynRecv
 }
 
+// over reports whether a netstack endpoint has ended.
+func over(raw *tcp.Endpoint) bool {
+	s := raw.EndpointState()
+	return s == tcp.StateClose || s == tcp.StateError
+}
+
 // Ready implements endpoint.Endpoint.
 func (t *tcpEndpoint) Ready(want endpoint.Events) endpoint.Events {
 	return t.readyEvents() & (want | endpoint.Always)
 }
 
 func (t *tcpEndpoint) readyEvents() (e endpoint.Events) {
-	const over = endpoint.In | endpoint.Out | endpoint.Hup | endpoint.RdHup
+	const all = endpoint.In | endpoint.Out | endpoint.Hup | endpoint.RdHup
 	raw := t.raw.Load()
 	state := raw.EndpointState()
 	if t.closed.Load() {
 		if delivered(state) {
-			return over
+			return all
 		}
 		return endpoint.In | endpoint.Out
 	}
@@ -42,10 +48,10 @@ func (t *tcpEndpoint) readyEvents() (e endpoint.Events) {
 		return events(raw.Readiness(waiter.ReadableEvents)) & endpoint.In
 	case tcp.StateConnecting, tcp.StateSynSent, tcp.StateSynRecv:
 	case tcp.StateTimeWait:
-		e = over
+		e = all
 	case tcp.StateClose, tcp.StateError:
 		t.drain(raw)
-		e = over
+		e = all
 	default:
 		e = t.connectedEvents(raw, state)
 	}
@@ -109,9 +115,7 @@ func (t *tcpEndpoint) drain(raw *tcp.Endpoint) {
 
 // forget is drain for an error that is being reported right now.
 func (t *tcpEndpoint) forget(raw *tcp.Endpoint, reported tcpip.Error) {
-	switch raw.EndpointState() {
-	case tcp.StateClose, tcp.StateError:
-	default:
+	if !over(raw) {
 		return
 	}
 	t.drain(raw)
@@ -120,21 +124,32 @@ func (t *tcpEndpoint) forget(raw *tcp.Endpoint, reported tcpip.Error) {
 
 // failure is number for an error that ended a connection.
 func (t *tcpEndpoint) failure(err tcpip.Error) endpoint.Errno {
+	if _, aborted := err.(*tcpip.ErrAborted); aborted && t.p.aborted.Load() {
+		return endpoint.ECONNABORTED // by AbortAll, as tcp_abort of Linux
+	}
 	return number(err)
 }
 
 // takeError is SO_ERROR: the pending error, which is then forgotten.
 func (t *tcpEndpoint) takeError() error {
 	raw := t.raw.Load()
-	switch raw.EndpointState() {
-	case tcp.StateClose, tcp.StateError:
+	if over(raw) {
 		t.drain(raw)
 		return t.takePending()
 	}
 	if err := t.takePending(); err != nil {
 		return err
 	}
-	return errno(raw.LastError()) // a soft error, such as "no route to host"
+	if err := raw.LastError(); err != nil {
+		return errno(err) // a soft error, such as "no route to host"
+	}
+	if t.has(flagConnecting) && !connecting(raw.EndpointState()) {
+		// Who asks how an attempt ended, and hears that it succeeded, has
+		// been told; the next Connect is EISCONN, as after a blocking one.
+		t.set(flagConnecting, false)
+		t.set(flagConnected, true)
+	}
+	return nil
 }
 
 // enough reports whether as many bytes wait as SO_RCVLOWAT asks for.

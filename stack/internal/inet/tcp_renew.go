@@ -45,8 +45,11 @@ func (t *tcpEndpoint) disconnect() error {
 	case tcp.StateInitial, tcp.StateBound:
 		return nil
 	}
-	t.drainIfOver(raw, state)
-	raw.Abort()
+	if state == tcp.StateTimeWait {
+		raw.Close() // over for the socket; the connection rests on
+	} else {
+		raw.Abort()
+	}
 	if err := t.renew(raw); err != nil {
 		return err
 	}
@@ -58,12 +61,6 @@ func (t *tcpEndpoint) disconnect() error {
 	}
 	t.tell(endpoint.In | endpoint.Out | endpoint.Err | endpoint.Hup | endpoint.RdHup)
 	return nil
-}
-
-func (t *tcpEndpoint) drainIfOver(raw *tcp.Endpoint, state tcp.EndpointState) {
-	if state == tcp.StateClose || state == tcp.StateError {
-		t.drain(raw)
-	}
 }
 
 // renew replaces old, which has ended, by a new netstack endpoint.
@@ -79,7 +76,7 @@ func (t *tcpEndpoint) renew(old *tcp.Endpoint) error {
 	if t.has(flagBound) {
 		// The port may have gone to someone else by now; the socket is
 		// then unbound, and the next connect picks another.
-		if err := raw.Bind(t.local); err != nil {
+		if err := raw.Bind(*t.local.Load()); err != nil {
 			t.set(flagBound, false)
 		}
 	}

@@ -23,7 +23,7 @@ type udpEndpoint struct {
 
 var _ endpoint.Endpoint = (*udpEndpoint)(nil)
 
-func openUDP(f *family, req endpoint.Request, transport tcpip.TransportProtocolNumber) (endpoint.Endpoint, error) {
+func openUDP(f *family, req endpoint.Request) (endpoint.Endpoint, error) {
 	u := &udpEndpoint{socket: socket{
 		p: f.p, af: uint8(f.af), typ: endpoint.SOCK_DGRAM, proto: endpoint.IPPROTO_UDP, uid: req.Cred.Uid,
 		wq: new(waiter.Queue),
@@ -32,6 +32,9 @@ func openUDP(f *family, req endpoint.Request, transport tcpip.TransportProtocolN
 	if err != nil {
 		return nil, errno(err)
 	}
+	ops := raw.SocketOptions()
+	ops.SetSendBufferSize(udpBuffer, false)
+	ops.SetReceiveBufferSize(udpBuffer, false)
 	u.raw = raw
 	return u, nil
 }
@@ -42,6 +45,9 @@ func (u *udpEndpoint) state() transport.DatagramEndpointState {
 
 // Bind implements endpoint.Endpoint.
 func (u *udpEndpoint) Bind(a endpoint.Addr) error {
+	if u.closed.Load() {
+		return endpoint.EBADF
+	}
 	fa, err := u.fullAddress(a)
 	if err != nil {
 		return err
@@ -62,6 +68,9 @@ func (u *udpEndpoint) Bind(a endpoint.Addr) error {
 // Connect implements endpoint.Endpoint: it sets the peer. AF_UNSPEC removes
 // it, and is harmless where there is none.
 func (u *udpEndpoint) Connect(a endpoint.Addr) error {
+	if u.closed.Load() {
+		return endpoint.EBADF
+	}
 	if a.Family == endpoint.AF_UNSPEC {
 		err := u.raw.Disconnect()
 		u.set(flagShutRead|flagShutWrite, false)
@@ -72,7 +81,7 @@ func (u *udpEndpoint) Connect(a endpoint.Addr) error {
 		return err
 	}
 	ops := u.raw.SocketOptions()
-	if err := u.checkPeer(fa, ops); err != nil {
+	if err := u.checkPeer(&fa, ops); err != nil {
 		return err
 	}
 	if err := u.checkBroadcast(fa, ops); err != nil {
@@ -109,12 +118,14 @@ func (u *udpEndpoint) Accept() (endpoint.Endpoint, endpoint.Addr, error) {
 }
 
 // Recv implements endpoint.Endpoint. A datagram that does not fit is cut, and
-// MSG_TRUNC is set; Size is its true length.
+// MSG_TRUNC is set; Size is its true length. MSG_OOB means nothing here. After
+// SHUT_RD it answers 0, which is what a blocking recv gets on Linux (one that
+// does not wait gets EAGAIN there, and poll says that it is readable).
 func (u *udpEndpoint) Recv(r endpoint.RecvRequest) (endpoint.Received, error) {
-	if r.Flags&endpoint.MSG_ERRQUEUE != 0 {
-		return endpoint.Received{}, endpoint.EAGAIN
+	if u.closed.Load() {
+		return endpoint.Received{}, endpoint.EBADF
 	}
-	if r.Flags&endpoint.MSG_OOB != 0 {
+	if r.Flags&endpoint.MSG_ERRQUEUE != 0 {
 		return endpoint.Received{}, endpoint.EAGAIN
 	}
 	size := r.Len()
@@ -125,6 +136,12 @@ func (u *udpEndpoint) Recv(r endpoint.RecvRequest) (endpoint.Received, error) {
 	u.p.release(dst)
 	if err != nil {
 		if _, over := err.(*tcpip.ErrClosedForReceive); over {
+			if u.closed.Load() {
+				return endpoint.Received{}, endpoint.EBADF // closed during the call
+			}
+			if u.state() == transport.DatagramEndpointStateClosed {
+				return endpoint.Received{}, endpoint.ENETDOWN // by AbortAll
+			}
 			return endpoint.Received{}, nil // shut down for reading
 		}
 		return endpoint.Received{}, errno(err)
@@ -139,6 +156,9 @@ func (u *udpEndpoint) Recv(r endpoint.RecvRequest) (endpoint.Received, error) {
 
 // Shutdown implements endpoint.Endpoint.
 func (u *udpEndpoint) Shutdown(how int) error {
+	if u.closed.Load() {
+		return endpoint.EBADF
+	}
 	flags, err := shutdownFlags(how)
 	if err != nil {
 		return err
@@ -173,7 +193,7 @@ func (u *udpEndpoint) LocalAddr() (endpoint.Addr, error) {
 	if err != nil {
 		return endpoint.Addr{}, errno(err)
 	}
-	if fa.Addr.Len() == 0 && u.has(flagBoundMapped) {
+	if fa.Addr.Len() == 0 && u.has(flagBound4) {
 		fa.Addr = mappedAny
 	}
 	return u.socketAddr(fa), nil

@@ -15,10 +15,13 @@ const (
 	maxPayload6 = 65535 - header.UDPMinimumSize
 )
 
-// Send implements endpoint.Endpoint. MSG_OOB is EOPNOTSUPP. MSG_MORE gathers
-// one datagram out of several calls.
+// Send implements endpoint.Endpoint. MSG_OOB is EOPNOTSUPP over IPv4 and means
+// nothing over IPv6. MSG_MORE gathers one datagram out of several calls.
 func (u *udpEndpoint) Send(m endpoint.Message) (int, error) {
-	if m.Flags&endpoint.MSG_OOB != 0 {
+	if u.closed.Load() {
+		return 0, endpoint.EBADF
+	}
+	if m.Flags&endpoint.MSG_OOB != 0 && u.af == endpoint.AF_INET {
 		return 0, endpoint.EOPNOTSUPP
 	}
 	if m.Flags&endpoint.MSG_MORE != 0 || u.has(flagUserCork|flagMore) {
@@ -66,7 +69,12 @@ func (u *udpEndpoint) destination(to endpoint.Addr) (tcpip.FullAddress, error) {
 	if fa.Port == 0 {
 		return fa, endpoint.EINVAL
 	}
-	return fa, u.checkPeer(fa, u.raw.SocketOptions())
+	ops := u.raw.SocketOptions()
+	if fa.Addr == header.IPv4Broadcast && !ops.GetBroadcast() {
+		return fa, endpoint.EACCES
+	}
+	err = u.checkPeer(&fa, ops)
+	return fa, err
 }
 
 // checkSize refuses what no packet can hold, and, where the socket forbids
@@ -115,9 +123,14 @@ func (u *udpEndpoint) checkSize(to *tcpip.FullAddress, size int) error {
 // sendErrno turns an error of netstack's Write into udp_sendmsg's.
 func (u *udpEndpoint) sendErrno(err tcpip.Error) error {
 	switch err.(type) {
+	case *tcpip.ErrBadLocalAddress:
+		return endpoint.EINVAL // IPV6_PKTINFO with another host's address
 	case *tcpip.ErrInvalidEndpointState:
 		if u.state() == transport.DatagramEndpointStateClosed {
-			return endpoint.EPIPE
+			if u.closed.Load() {
+				return endpoint.EBADF // closed during the call
+			}
+			return endpoint.ENETDOWN // by AbortAll
 		}
 	}
 	return errno(err)

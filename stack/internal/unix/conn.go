@@ -243,9 +243,11 @@ func (e *Endpoint) Close() error {
 	woken := e.takeWaiters()
 	f.mu.Unlock()
 
+	f.dead(e)
 	wake(woken)
 	e.hangUp(false)
 	for _, s := range pending {
+		f.dead(s)
 		f.mu.Lock()
 		s.state.Store(closed)
 		s.shut.Store(shutRead | shutWrite)

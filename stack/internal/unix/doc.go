@@ -27,6 +27,8 @@
 //     (Linux: from blocking ones) and from In. A datagram endpoint that is shut
 //     down for reading is at its end (Linux: EAGAIN for a call that does not
 //     block).
+//   - A peek at a stream gives the rights that came with its bytes; Linux's also
+//     gives those of the next message that has any.
 //   - A stream's receiver is not told the sender's address; it is the peer's.
 //   - Endpoints that only rights in flight refer to, in a circle, are freed but
 //     not closed: the family cannot see what a right stands for.

@@ -32,6 +32,9 @@ type Family struct {
 	names   map[name]*node
 	cookies uint64
 	auto    uint32 // the last name that autobind gave
+
+	liveMu sync.Mutex // a leaf
+	live   *Endpoint  // all endpoints not yet closed
 }
 
 var (
@@ -91,7 +94,44 @@ func (f *Family) newEndpoint(typ int, cred endpoint.Cred) *Endpoint {
 	e.sndbuf.Store(defaultBuffer)
 	e.lowat.Store(1)
 	e.peekOff.Store(-1)
+	f.liveMu.Lock()
+	defer f.liveMu.Unlock()
+	e.nextLive = f.live
+	if f.live != nil {
+		f.live.prevLive = e
+	}
+	f.live = e
 	return e
+}
+
+// dead takes an endpoint that was closed out of the list.
+func (f *Family) dead(e *Endpoint) {
+	f.liveMu.Lock()
+	defer f.liveMu.Unlock()
+	switch {
+	case e.prevLive != nil:
+		e.prevLive.nextLive = e.nextLive
+	case f.live == e:
+		f.live = e.nextLive
+	}
+	if e.nextLive != nil {
+		e.nextLive.prevLive = e.prevLive
+	}
+	e.prevLive, e.nextLive = nil, nil
+}
+
+// Close closes every endpoint, so that no call waits for a stack that is gone.
+func (f *Family) Close() {
+	for {
+		f.liveMu.Lock()
+		e := f.live
+		f.liveMu.Unlock()
+		if e == nil {
+			return
+		}
+		e.Close()
+		f.dead(e) // also if somebody else is closing it just now
+	}
 }
 
 // join makes two endpoints that nobody knows yet each other's peer.

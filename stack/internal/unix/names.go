@@ -1,7 +1,6 @@
 package unix
 
 import (
-	"fmt"
 	"strings"
 
 	"usersock/stack/endpoint"
@@ -91,13 +90,24 @@ func (f *Family) autobind(e *Endpoint) error {
 	}
 	for i := range uint32(digits + 1) {
 		f.auto = (first + i) & digits
-		n := name{fmt.Sprintf("\x00%05x", f.auto), e.typ}
+		n := name{autoName(f.auto), e.typ}
 		if _, taken := f.names[n]; !taken {
 			f.give(e, n)
 			return nil
 		}
 	}
 	return endpoint.ENOSPC
+}
+
+// autoName returns the abstract name of five hexadecimal digits.
+func autoName(n uint32) string {
+	const hex = "0123456789abcdef"
+	var b [6]byte
+	for i := 5; i > 0; i-- {
+		b[i] = hex[n&0xF]
+		n >>= 4
+	}
+	return string(b[:])
 }
 
 // dropName ends e's hold on its name when it closes. Called with f.mu held.

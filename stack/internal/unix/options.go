@@ -192,6 +192,10 @@ func options() []option {
 					return err
 				}
 				b := make([]byte, 8)
+				if !on { // the time stays, as on Linux
+					e.getStored(endpoint.SO_LINGER, b, b)
+					_, d, _ = endpoint.Linger(b)
+				}
 				endpoint.PutLinger(b, on, d)
 				e.store(endpoint.SO_LINGER, b)
 				return nil
@@ -235,7 +239,15 @@ func options() []option {
 				e.storeInt(endpoint.SO_MARK, v)
 				return nil
 			})},
-		flag(endpoint.SO_DEBUG, "SO_DEBUG", "nothing is traced here"),
+		{name: endpoint.SO_DEBUG, label: "SO_DEBUG", kind: keeping, note: "nothing is traced here; for user 0, else EACCES",
+			get: getStoredInt(endpoint.SO_DEBUG, 0),
+			set: setInt(func(e *Endpoint, v int) error {
+				if v != 0 && e.cred.Uid != 0 {
+					return endpoint.EACCES
+				}
+				e.storeInt(endpoint.SO_DEBUG, truth(v != 0))
+				return nil
+			})},
 		flag(endpoint.SO_REUSEADDR, "SO_REUSEADDR", "a name that is taken stays taken"),
 		flag(endpoint.SO_DONTROUTE, "SO_DONTROUTE", noRoute),
 		flag(endpoint.SO_BROADCAST, "SO_BROADCAST", noRoute),

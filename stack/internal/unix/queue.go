@@ -114,9 +114,10 @@ func (q *queue) waiting() int {
 	return q.segs[q.head].n
 }
 
-// put appends the first s.n bytes of bufs and reports whether the receiver is
-// there to read them. The caller has the turn of writing.
-func (q *queue) put(s segment, bufs [][]byte) bool {
+// put appends the first s.n bytes of bufs. It reports whether the receiver has
+// to be told, and whether it is there to read them. The caller has the turn of
+// writing.
+func (q *queue) put(s segment, bufs [][]byte) (tell, ok bool) {
 	q.mu.Lock()
 	q.busy = true
 	last, room := q.last, 0
@@ -160,7 +161,7 @@ func (q *queue) put(s segment, bufs [][]byte) bool {
 		q.recycle(more)
 		q.tidy()
 		q.mu.Unlock()
-		return false
+		return false, false
 	}
 	if room > 0 {
 		last.w += room
@@ -174,17 +175,14 @@ func (q *queue) put(s segment, bufs [][]byte) bool {
 		q.last = end
 	}
 	lowat := int(q.owner.lowat.Load())
-	tell := q.hungry || !q.ready(lowat)
+	tell = q.hungry || !q.ready(lowat)
 	s.from.unread.Add(int64(s.n))
 	s.from.charged.Add(int64(s.charge))
 	q.enter(s)
 	tell = tell && (q.hungry || q.ready(lowat))
 	q.hungry = false
 	q.mu.Unlock()
-	if tell {
-		q.owner.event(endpoint.In)
-	}
-	return true
+	return tell, true
 }
 
 // enter adds a segment, or makes the last one longer.
@@ -252,7 +250,7 @@ func (q *queue) takeMessage(size int, peek bool, skip int) (p portion) {
 	p.found, p.from, p.cred, p.rights, p.when = true, s.from, s.cred, s.rights, s.when
 	p.skip += skip
 	p.n, p.cut = min(size, s.n-skip), size < s.n-skip
-	p.size, p.drop, p.charge = s.n, s.n, s.charge
+	p.size, p.drop, p.charge = s.n-skip, s.n, s.charge
 	if peek {
 		p.rights = retainAll(p.rights)
 	} else {

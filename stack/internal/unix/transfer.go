@@ -29,6 +29,15 @@ func (e *Endpoint) Send(m endpoint.Message) (int, error) {
 	if !m.To.IsZero() && m.To.Family != endpoint.AF_UNIX {
 		return 0, endpoint.EAFNOSUPPORT
 	}
+	if e.typ == endpoint.SOCK_SEQPACKET {
+		if err := e.takeErr(); err != nil {
+			return 0, err
+		}
+		if e.state.Load() != connected {
+			return 0, endpoint.ENOTCONN
+		}
+		m.To = endpoint.Addr{} // as on Linux it is not looked at
+	}
 	var a ancillary
 	if len(m.Control) > 0 {
 		var err error
@@ -76,24 +85,18 @@ func (e *Endpoint) sendBytes(m endpoint.Message, a ancillary) (int, error) {
 	}
 	n = int(min(int64(n), room))
 	s := segment{n: n, charge: n, from: e, cred: e.credFor(p, a), rights: a.rights}
-	ok := q.put(s, m.Bufs)
+	tell, ok := q.put(s, m.Bufs)
 	q.writing.Unlock()
 	if !ok {
 		return 0, endpoint.EPIPE
+	}
+	if tell {
+		p.event(endpoint.In)
 	}
 	return n, nil
 }
 
 func (e *Endpoint) sendMessage(m endpoint.Message, a ancillary) (int, error) {
-	if e.typ == endpoint.SOCK_SEQPACKET {
-		if err := e.takeErr(); err != nil {
-			return 0, err
-		}
-		if e.state.Load() != connected {
-			return 0, endpoint.ENOTCONN
-		}
-		m.To = endpoint.Addr{} // as Linux: not looked at
-	}
 	if e.passCred.Load() && e.local.Load() == nil {
 		if err := e.Bind(endpoint.Unix("")); err != nil {
 			return 0, err
@@ -121,18 +124,23 @@ func (e *Endpoint) sendMessage(m endpoint.Message, a ancillary) (int, error) {
 	}
 	q := &p.in
 	q.writing.Lock()
-	defer q.writing.Unlock()
 	if e.typ == endpoint.SOCK_DGRAM && !e.roomAt(p) {
+		q.writing.Unlock()
 		return 0, endpoint.EAGAIN
 	}
 	s := segment{n: n, charge: n + messageCost, from: e, cred: e.credFor(p, a), rights: a.rights}
 	if p.stamp.Load() != 0 {
 		s.when = e.family.clock.Now()
 	}
-	if q.put(s, m.Bufs) {
-		return n, nil
+	tell, ok := q.put(s, m.Bufs)
+	q.writing.Unlock()
+	if !ok {
+		return 0, e.lost(p)
 	}
-	return 0, e.lost(p, m.To)
+	if tell {
+		p.event(endpoint.In)
+	}
+	return n, nil
 }
 
 // destination returns the endpoint that a message goes to.
@@ -154,13 +162,15 @@ func (e *Endpoint) destination(to endpoint.Addr) (*Endpoint, error) {
 }
 
 // lost returns why p takes no message: it is shut down or closed. A datagram
-// endpoint loses a peer that has closed.
-func (e *Endpoint) lost(p *Endpoint, to endpoint.Addr) error {
+// endpoint loses a peer that has closed, and what came from it.
+func (e *Endpoint) lost(p *Endpoint) error {
 	if e.typ == endpoint.SOCK_SEQPACKET || p.state.Load() != closed {
 		return endpoint.EPIPE
 	}
-	if to.IsZero() {
-		e.peer.CompareAndSwap(p, nil)
+	if e.peer.CompareAndSwap(p, nil) {
+		_, rights := e.in.purge()
+		releaseAll(rights)
+		e.wakeSenders()
 	}
 	return endpoint.ECONNREFUSED
 }

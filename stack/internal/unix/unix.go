@@ -57,6 +57,8 @@ type Endpoint struct {
 
 	stored stored // the other options
 
+	prevLive, nextLive *Endpoint // guarded by family.liveMu
+
 	// Guarded by family.mu.
 	node      *node
 	name      name

@@ -1,0 +1,211 @@
+// Package testnet_test proves that hosts in virtual time repeat: the same seed
+// gives the same packets, whatever the scheduler does.
+package testnet_test
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"usersock/internal/virtual"
+	"usersock/netdev"
+	"usersock/resolver"
+	"usersock/sockapi"
+	"usersock/stack"
+	"usersock/stack/endpoint"
+)
+
+// wire describes the link between the two hosts of a world. Loss is a
+// fraction, of each direction.
+type wire struct {
+	delay time.Duration
+	loss  float64
+}
+
+// A world is two hosts on one link in virtual time, inside a bubble.
+type world struct {
+	t      *testing.T
+	seed   uint64
+	wire   wire
+	driver *virtual.Driver
+	nodes  [2]*virtual.Node
+	ends   [2]*virtual.Port
+	stacks [2]*stack.Stack
+	nets   [2]*sockapi.Net
+	begin  []func() // what task was given, until the driver runs
+	tasks  sync.WaitGroup
+
+	// Only the driver's goroutine has these until it has stopped.
+	trace   hash.Hash
+	packets [2]int // by host
+	looped  int    // on loopback interfaces
+	lost    int
+}
+
+// outcome is what is left of a world.
+type outcome struct {
+	trace   [sha256.Size]byte
+	packets [2]int
+	looped  int
+	lost    int
+	elapsed time.Duration // virtual
+	stats   virtual.Stats
+}
+
+// addrs are the addresses of the hosts: 192.0.2.1 and .2, 2001:db8::1 and ::2.
+func addrs(i int) []netip.Prefix {
+	last := byte(i + 1)
+	return []netip.Prefix{
+		netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, last}), 24),
+		netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0x20, 1: 0x01, 2: 0x0d, 3: 0xb8, 15: last}), 64),
+	}
+}
+
+// run makes a world in a bubble of its own, lets programs run in it, waits for
+// them to end and closes everything. programs starts tasks by w.task; it may
+// also set up sockets, as long as it does not wait.
+func run(t *testing.T, seed uint64, link wire, programs func(w *world)) outcome {
+	t.Helper()
+	var out outcome
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, seed, link)
+		defer w.close()
+		programs(w)
+		w.driver.Start()
+		for _, program := range w.begin {
+			w.tasks.Go(program)
+		}
+		w.tasks.Wait()
+		out.elapsed = w.driver.Now()
+		w.driver.Stop()
+		w.trace.Sum(out.trace[:0])
+		out.packets, out.looped, out.lost, out.stats = w.packets, w.looped, w.lost, w.driver.Stats()
+	})
+	return out
+}
+
+func newWorld(t *testing.T, seed uint64, link wire) *world {
+	w := &world{t: t, seed: seed, wire: link, trace: sha256.New()}
+	w.driver = virtual.NewDriver(virtual.Config{
+		Seed:   seed,
+		Clock:  endpoint.SystemClock(),
+		Settle: synctest.Wait,
+		Carry:  w.carry,
+	})
+	for i, name := range [...]string{"alpha", "beta"} {
+		w.nodes[i] = w.driver.Node(name)
+		w.ends[i] = w.nodes[i].Port(1500)
+	}
+	for i, node := range w.nodes {
+		var err error
+		w.stacks[i], err = stack.New(stack.Config{
+			Hostname: node.Name(),
+			Clock:    node,
+			Interfaces: []stack.Interface{{
+				Name: "eth0", Link: netdev.FromDevice(w.ends[i], netdev.DeviceConfig{Direct: true}), Addrs: addrs(i),
+			}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.nets[i], err = sockapi.New(sockapi.Config{
+			Stack:    w.stacks[i],
+			Resolver: resolver.Config{Hosts: "192.0.2.1 alpha\n192.0.2.2 beta\n", ResolvConf: "nameserver 192.0.2.2\noptions attempts:3 timeout:2\n"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w
+}
+
+// close stops the driver, if something failed before, and closes the hosts.
+func (w *world) close() {
+	w.driver.Stop()
+	for i := range w.nets {
+		if err := w.nets[i].Close(); err != nil {
+			w.t.Error(err)
+		}
+		if err := w.stacks[i].Close(); err != nil {
+			w.t.Error(err)
+		}
+	}
+}
+
+// task starts a program on a host. Tasks begin one after the other, by host
+// and name: each goes on until it waits before the next begins.
+func (w *world) task(host int, name string, program func(n *sockapi.Net)) {
+	w.begin = append(w.begin, func() {
+		w.nodes[host].Admit(virtual.Key{FD: -1, What: name})
+		program(w.nets[host])
+	})
+}
+
+// carry is the link: it records the packet, and loses or delays it.
+func (w *world) carry(p virtual.Packet) {
+	host := p.From.Node().Index()
+	var head [24]byte
+	binary.BigEndian.PutUint64(head[0:], uint64(w.driver.Now()))
+	binary.BigEndian.PutUint32(head[8:], uint32(host))
+	binary.BigEndian.PutUint32(head[12:], uint32(p.From.Index()))
+	binary.BigEndian.PutUint64(head[16:], uint64(len(p.Bytes)))
+	w.trace.Write(head[:])
+	w.trace.Write(p.Bytes)
+	if p.From.IsLoopback() {
+		w.looped++
+		return
+	}
+	w.packets[host]++
+	if virtual.Fraction(virtual.Draw(w.seed, 0, host, p.Flow, p.Nth, 0)) < w.wire.loss {
+		w.lost++
+		return
+	}
+	w.ends[1-host].Deliver(w.wire.delay, p.Bytes)
+}
+
+func (o outcome) String() string {
+	return fmt.Sprintf("trace %x, packets %v + %d looped, %d lost, %v, %+v", o.trace[:6], o.packets, o.looped, o.lost, o.elapsed, o.stats)
+}
+
+// same lets f make the same run n times, several at once, and fails unless all
+// outcomes are equal; it returns the outcome.
+func same(t *testing.T, n int, f func(t *testing.T) outcome) outcome {
+	t.Helper()
+	outcomes := make([]outcome, n)
+	ok := t.Run("runs", func(t *testing.T) {
+		for i := range outcomes {
+			t.Run(fmt.Sprint(i), func(t *testing.T) {
+				t.Parallel()
+				outcomes[i] = f(t)
+			})
+		}
+	})
+	if !ok {
+		t.FailNow()
+	}
+	first := outcomes[0]
+	t.Log(first)
+	different := 0
+	for _, o := range outcomes {
+		if o.stats.Ties != 0 {
+			t.Errorf("chance decided %d times who passes the gate", o.stats.Ties)
+		}
+		o.stats = first.stats // how often the driver looked is no matter
+		if o == first {
+			continue
+		}
+		if different++; different <= 3 {
+			t.Log("differs:", o)
+		}
+	}
+	if different != 0 {
+		t.Errorf("%d of %d runs differ from the first", different, n)
+	}
+	return first
+}
