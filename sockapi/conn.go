@@ -167,11 +167,15 @@ func (connClosedError) Error() string { return net.ErrClosed.Error() }
 // Read receives bytes, or one datagram. The end of a stream is io.EOF.
 func (c *endpointConn) Read(p []byte) (int, error) {
 	stream := c.s.typ == SOCK_STREAM
+	if len(p) == 0 && stream {
+		_, err := c.s.use()
+		return 0, c.opError("read", nil, err)
+	}
 	n, _, err := c.s.recvRaw(p, 0, limit{until: noLimit, deadline: &c.reading})
 	if err != nil {
 		return 0, c.opError("read", nil, err)
 	}
-	if n == 0 && len(p) > 0 && stream {
+	if n == 0 && stream {
 		return 0, io.EOF
 	}
 	return n, nil

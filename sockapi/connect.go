@@ -119,31 +119,15 @@ func (s *Socket) connect(d *desc, a endpoint.Addr, addr Addr, lim limit) error {
 	if err != endpoint.EINPROGRESS || lim.until == atOnce {
 		return fail("connect", addr, err)
 	}
+	// Another connect tells how the attempt ended: nil, from where on it is
+	// EISCONN, or the error, after which the socket may connect anew.
 	err = d.wait(w, endpoint.Out, lim, func() error {
 		if ep.Ready(endpoint.Out) == 0 {
 			return endpoint.EAGAIN
 		}
-		return pendingError(ep)
+		return ep.Connect(a)
 	})
-	if err == nil {
-		// The endpoint learns that its caller knows of the success: from now
-		// on another connect is EISCONN.
-		ep.Connect(a)
-	}
 	return fail("connect", addr, err)
-}
-
-// pendingError takes SO_ERROR.
-func pendingError(ep endpoint.Endpoint) error {
-	var value [4]byte
-	if _, err := ep.Option(SOL_SOCKET, SO_ERROR, value[:]); err != nil {
-		return err
-	}
-	if errno, err := endpoint.Int(value[:]); err != nil || errno == 0 {
-		return err
-	} else {
-		return Errno(errno)
-	}
 }
 
 // Getsockname returns the socket's own address.

@@ -138,3 +138,35 @@ func TestBlockingSendTakesEverything(t *testing.T) {
 		t.Errorf("%d bytes arrived, or not the right ones", len(got))
 	}
 }
+
+// TestConnectAnew: after a failed attempt the socket can be used for another.
+func TestConnectAnew(t *testing.T) {
+	a, b := hosts(t)
+	l := listener(t, b, InetAddr{"192.0.2.2", 0})
+	name, _ := l.Getsockname()
+	s := open(t, a, AF_INET, SOCK_STREAM)
+	for range 3 {
+		if err := s.Connect(InetAddr{"192.0.2.2", 1}); !errors.Is(err, endpoint.ECONNREFUSED) {
+			t.Fatal(err)
+		}
+	}
+	check(t, s.Connect(name))
+	if errno, err := s.ConnectEx(name); errno != endpoint.EISCONN || err != nil {
+		t.Errorf("connected again: %v %v, want EISCONN", errno, err)
+	}
+}
+
+// TestReceiveNothing: no bytes asked for, none waited for.
+func TestReceiveNothing(t *testing.T) {
+	a, b := hosts(t)
+	c, _ := connected(t, a, b, InetAddr{"192.0.2.2", 0})
+	if data, err := c.Recv(0); len(data) != 0 || err != nil {
+		t.Error(data, err)
+	}
+	if n, err := c.RecvInto(nil, 0); n != 0 || err != nil {
+		t.Error(n, err)
+	}
+	if n, err := c.Conn().Read(nil); n != 0 || err != nil {
+		t.Error(n, err)
+	}
+}

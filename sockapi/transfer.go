@@ -37,8 +37,13 @@ func (s *Socket) callLimit(flags int) limit {
 const maxDatagram = 1 << 16
 
 // Recv receives at most n bytes. The end of a stream is an empty result. A
-// datagram longer than n loses the rest.
+// datagram longer than n loses the rest. For n = 0 nothing is received, as in
+// CPython.
 func (s *Socket) Recv(n int, flags ...int) ([]byte, error) {
+	if n == 0 {
+		_, err := s.use()
+		return nil, fail("recv", nil, err)
+	}
 	data, _, err := s.recvAlloc("recv", n, joinFlags(flags))
 	return data, err
 }
@@ -53,8 +58,12 @@ func (s *Socket) Recvfrom(n int, flags ...int) ([]byte, Addr, error) {
 }
 
 // RecvInto receives into buf, at most nbytes; 0 means all of buf. It returns
-// how many bytes came.
+// how many bytes came. Into no room nothing is received.
 func (s *Socket) RecvInto(buf []byte, nbytes int, flags ...int) (int, error) {
+	if len(buf) == 0 && nbytes == 0 {
+		_, err := s.use()
+		return 0, fail("recv_into", nil, err)
+	}
 	n, _, err := s.recvBuf("recv_into", buf, nbytes, joinFlags(flags))
 	return n, err
 }

@@ -9,7 +9,7 @@ import (
 
 	"usersock/stack/endpoint"
 	"usersock/stack/endpoint/endpointtest"
-	"usersock/stack/endpoint/endpointtest/kernel"
+	"usersock/stack/internal/kernel"
 )
 
 // TestKernel runs the suite over the sockets of the kernel: what it asks for

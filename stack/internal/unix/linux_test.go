@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"usersock/stack/endpoint"
-	"usersock/stack/endpoint/endpointtest/kernel"
+	"usersock/stack/internal/kernel"
 )
 
 // TestAgainstLinux runs each script over the kernel's sockets and over ours,

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"usersock/stack/endpoint"
-	"usersock/stack/endpoint/endpointtest/kernel"
+	"usersock/stack/internal/kernel"
 )
 
 // optionExceptions are the options that Linux has and this family does not, or
