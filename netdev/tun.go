@@ -34,7 +34,10 @@ type TUNConfig struct {
 // Packets are delivered by one goroutine, which reads the interface from the
 // attachment to a stack until the close. While the interface is down, what the
 // stack sends is dropped and counted as TxFailed.
-type TUN struct {
+type TUN struct{ end *tunEnd }
+
+// tunEnd is what netstack sees of a TUN.
+type tunEnd struct {
 	port
 	file  tunFile
 	name  string
@@ -86,6 +89,21 @@ func OpenTUN(name string, cfg TUNConfig) (*TUN, error) {
 	return newTUN(file, name, cfg.MTU)
 }
 
+// Wire implements [Link].
+func (t *TUN) Wire() *wire.End { return &t.end.end }
+
+// Name returns the name of the interface.
+func (t *TUN) Name() string { return t.end.name }
+
+// Err returns why the link has ended by itself (the interface was deleted),
+// nil while it works and after an ordinary close.
+func (t *TUN) Err() error {
+	if e := t.end.failure.Load(); e != nil {
+		return *e
+	}
+	return nil
+}
+
 // newTUN makes the link of an open interface, which it owns also on failure.
 // mtu 0 asks the host.
 func newTUN(file tunFile, name string, mtu int) (*TUN, error) {
@@ -98,40 +116,25 @@ func newTUN(file tunFile, name string, mtu int) (*TUN, error) {
 			return nil, tunError(name, fmt.Errorf("read its MTU: %w", errnoOf(err)))
 		}
 	}
-	t := &TUN{file: file, name: name, done: make(chan struct{})}
+	t := &tunEnd{file: file, name: name, done: make(chan struct{})}
 	t.emit = t.write
 	t.port.init(min(mtu, maxPacket), 0)
 	t.end = wire.End{Endpoint: t, Forwards: t.setForwards, Drops: t.drops.snapshot}
-	return t, nil
+	return &TUN{t}, nil
 }
 
 // maxPacket is the length of the longest packet a TUN interface carries.
 const maxPacket = 65535
 
-// Wire implements [Link].
-func (t *TUN) Wire() *wire.End { return &t.end }
-
-// Name returns the name of the interface.
-func (t *TUN) Name() string { return t.name }
-
-// Err returns why the link has ended by itself (the interface was deleted),
-// nil while it works and after an ordinary close.
-func (t *TUN) Err() error {
-	if e := t.failure.Load(); e != nil {
-		return *e
-	}
-	return nil
-}
-
 // WritePackets implements netstack's link endpoint.
-func (t *TUN) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
+func (t *tunEnd) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 	for _, pkt := range pkts.AsSlice() {
 		t.split.finish(pkt, t.forwards.Load(), t.emit)
 	}
 	return pkts.Len(), nil
 }
 
-func (t *TUN) write(pkt *stack.PacketBuffer) {
+func (t *tunEnd) write(pkt *stack.PacketBuffer) {
 	if t.closed.Load() || t.failure.Load() != nil {
 		t.drops.txDown.Add(1)
 		return
@@ -149,7 +152,7 @@ func (t *TUN) write(pkt *stack.PacketBuffer) {
 
 // Attach implements netstack's link endpoint. The reader starts with the
 // first stack.
-func (t *TUN) Attach(d stack.NetworkDispatcher) {
+func (t *tunEnd) Attach(d stack.NetworkDispatcher) {
 	t.port.Attach(d)
 	if d != nil && !t.started.Swap(true) {
 		go t.read()
@@ -158,7 +161,7 @@ func (t *TUN) Attach(d stack.NetworkDispatcher) {
 
 // read delivers packets until the file ends. This goroutine holds no lock of
 // an endpoint, so that every kind of packet goes straight up.
-func (t *TUN) read() {
+func (t *tunEnd) read() {
 	defer close(t.done)
 	buf := make([]byte, maxPacket)
 	for !t.closed.Load() {
@@ -177,12 +180,12 @@ func (t *TUN) read() {
 }
 
 // Capabilities implements netstack's link endpoint.
-func (t *TUN) Capabilities() stack.LinkEndpointCapabilities {
+func (t *tunEnd) Capabilities() stack.LinkEndpointCapabilities {
 	return plainCapabilities(t.forwards.Load())
 }
 
 // Close implements netstack's link endpoint. Use [Close].
-func (t *TUN) Close() {
+func (t *tunEnd) Close() {
 	if !t.shut() {
 		return
 	}

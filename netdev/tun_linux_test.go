@@ -383,10 +383,10 @@ func TestTUNErrors(t *testing.T) {
 		}
 	}
 	tun := openTestTUN(t, "")
-	if tun.Name() != "tun0" || tun.MTU() != 1500 {
-		t.Errorf("the kernel's choice is %q with an MTU of %d", tun.Name(), tun.MTU())
+	if tun.Name() != "tun0" || tun.end.MTU() != 1500 {
+		t.Errorf("the kernel's choice is %q with an MTU of %d", tun.Name(), tun.end.MTU())
 	}
-	if small, err := OpenTUN("tun%d", TUNConfig{MTU: 1280}); err != nil || small.MTU() != 1280 || small.Name() != "tun1" {
+	if small, err := OpenTUN("tun%d", TUNConfig{MTU: 1280}); err != nil || small.end.MTU() != 1280 || small.Name() != "tun1" {
 		t.Errorf("with an MTU of 1280: %v", err)
 	} else {
 		Close(small)
@@ -430,7 +430,7 @@ func TestTUNDownAndGone(t *testing.T) {
 		t.Error(err)
 	}
 	ip(t, "link del dev tun0")
-	<-tun.done
+	<-tun.end.done
 	if err := tun.Err(); err == nil || !strings.Contains(err.Error(), "gone") {
 		t.Errorf("after the deletion: %v", err)
 	}
@@ -449,7 +449,7 @@ func TestTUNWriteAllocs(t *testing.T) {
 	needTUN(t)
 	tun := openTestTUN(t, "tun0")
 	packet := outgoing(t, 17, 1000).ToView().ToSlice()
-	if n := testing.AllocsPerRun(1000, func() { tun.file.Write(packet) }); n != 0 {
+	if n := testing.AllocsPerRun(1000, func() { tun.end.file.Write(packet) }); n != 0 {
 		t.Errorf("%v allocations a packet", n)
 	}
 }

@@ -76,7 +76,7 @@ func TestWaterCounts(t *testing.T) {
 	}
 	d := newBlocked()
 	close(d.release)
-	tun.Attach(d)
+	tun.end.Attach(d)
 	good := outgoing(t, 17, 100).ToView().ToSlice()
 	f.packets <- fakeRead{nil, -4, nil}
 	f.packets <- fakeRead{nil, 0, nil}
@@ -84,7 +84,7 @@ func TestWaterCounts(t *testing.T) {
 	f.packets <- fakeRead{good, maxPacket + 4, nil}
 	f.packets <- fakeRead{good, len(good), nil}
 	f.packets <- fakeRead{nil, -4, io.ErrUnexpectedEOF}
-	<-tun.done
+	<-tun.end.done
 	if !errors.Is(tun.Err(), io.ErrUnexpectedEOF) {
 		t.Errorf("the link ended with %v", tun.Err())
 	}
@@ -121,7 +121,7 @@ func TestWaterClose(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tun.Attach(newBlocked())
+			tun.end.Attach(newBlocked())
 			for reading {
 				f.mu.Lock()
 				waiting := f.waiting
@@ -133,7 +133,7 @@ func TestWaterClose(t *testing.T) {
 			}
 			Close(tun)
 			select {
-			case <-tun.done:
+			case <-tun.end.done:
 			default:
 				t.Error("the reader outlives the close")
 			}
@@ -153,7 +153,7 @@ func TestWaterCloseAbandons(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := newBlocked()
-	tun.Attach(d)
+	tun.end.Attach(d)
 	Close(tun)
 	if !f.closed {
 		t.Error("the file is open")
@@ -161,9 +161,9 @@ func TestWaterCloseAbandons(t *testing.T) {
 	// A packet that comes after all reaches nobody.
 	select {
 	case f.packets <- fakeRead{outgoing(t, 17, 100).ToView().ToSlice(), 120, nil}:
-	case <-tun.done: // it had not begun to read
+	case <-tun.end.done: // it had not begun to read
 	}
-	<-tun.done
+	<-tun.end.done
 	if len(d.entered) != 0 {
 		t.Error("a packet was delivered after the close")
 	}
