@@ -135,3 +135,16 @@ func TestMixedFailures(t *testing.T) {
 	l.want(t, "short.example.", "Temporary failure in name resolution")
 	l.want(t, "www.example.", "2001:db8:1::1")
 }
+
+// TestSilentServerEndsSearch: a search list does not multiply the wait for a
+// server that does not reply.
+func TestSilentServerEndsSearch(t *testing.T) {
+	silent := &dnszone.Server{Intercept: func(dnszone.Query, []byte) []dnszone.Reply { return nil }}
+	for _, name := range []string{"host", "host.example"} {
+		l := newLab(t, func(c *Config) { c.ResolvConf += "search a.example b.example\noptions timeout:1 attempts:2\n" }, silent)
+		l.want(t, name, "Temporary failure in name resolution")
+		if got := l.net.clock.Monotonic(); got != 2*time.Second {
+			t.Errorf("%s took %v, want the 2s of one name", name, got)
+		}
+	}
+}

@@ -172,3 +172,23 @@ func TestGaiConf(t *testing.T) {
 		}
 	}
 }
+
+// TestPrefixEndsAtSubnet: bits beyond the source's prefix do not count, so
+// that two neighbours keep the order that the name server gave them.
+func TestPrefixEndsAtSubnet(t *testing.T) {
+	for _, order := range [][]string{
+		{"192.0.2.200", "192.0.2.11"},
+		{"2001:db8:1::ffff", "2001:db8:1::11"},
+	} {
+		var list []destination
+		for _, ip := range order {
+			list = append(list, destination{ip: netip.MustParseAddr(ip)})
+		}
+		new(Policy).sortAddrs(testHost(), list)
+		for i, d := range list {
+			if d.ip.String() != order[i] {
+				t.Errorf("place %d has %v, want %s", i, d.ip, order[i])
+			}
+		}
+	}
+}

@@ -3,6 +3,7 @@ package resolver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -213,11 +214,17 @@ func TestDatagramServices(t *testing.T) {
 
 func TestCallersDatabases(t *testing.T) {
 	l := newLab(t, func(c *Config) {
-		c.Services = "# ours\nbar 4242/tcp baz # comment\nbad line\nworse 99999/tcp\nbar 4243/udp\n"
+		c.Services = "# ours\nbar 4242/tcp baz # comment\nbad line\nworse 99999/tcp\nbar 4243/udp\nbar 4244/tcp baz\nlater 4242/tcp\n"
 		c.Protocols = "ours 200 OURS\n"
 	})
 	if port, _ := l.Getservbyname("baz", ""); port != 4242 {
 		t.Errorf("baz is %d", port)
+	}
+	if port, _ := l.Getservbyname("bar", "tcp"); port != 4242 {
+		t.Errorf("bar/tcp is %d", port)
+	}
+	if name, _ := l.Getservbyport(4242, ""); name != "bar" {
+		t.Errorf("4242 is %s", name)
 	}
 	if port, _ := l.Getservbyname("bar", "udp"); port != 4243 {
 		t.Errorf("bar/udp is %d", port)
@@ -267,5 +274,22 @@ func TestFromDir(t *testing.T) {
 	}, "protocols")
 	if err != nil || cfg.Hosts != "192.0.2.1 a\n" || cfg.ResolvConf != "nameserver 192.0.2.53\n" || cfg.Services != "" {
 		t.Errorf("%+v, %v", cfg, err)
+	}
+}
+
+// TestHostsAliases: the lines of a name are merged as glibc's files service
+// merges them.
+func TestHostsAliases(t *testing.T) {
+	l := newLab(t, func(c *Config) {
+		c.Hosts = "192.0.2.1 one uno\n192.0.2.2 two UNO\r\n192.0.2.1 uno # again\n192.0.2.3\n127.1 uno\nfe80::1%v0 uno\n192.0.2.9 solo alone\n"
+	})
+	canon, aliases, addrs, err := l.GethostbynameEx(context.Background(), "Uno")
+	if canon != "one" || strings.Join(aliases, " ") != "uno UNO two uno" || fmt.Sprint(addrs) != "[192.0.2.1 192.0.2.2]" || err != nil {
+		t.Errorf("%s, %q, %v, %v", canon, aliases, addrs, err)
+	}
+	_, aliases, _, _ = l.GethostbynameEx(context.Background(), "solo")
+	aliases[0] = "changed"
+	if _, again, _, _ := l.GethostbynameEx(context.Background(), "solo"); again[0] != "alone" {
+		t.Error("the caller can change the table")
 	}
 }

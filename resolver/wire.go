@@ -213,19 +213,21 @@ func readAnswer(p dnsmessage.Parser, rcode dnsmessage.RCode, q *question) (*answ
 		return nil, err
 	}
 	if ok {
-		negative.ttl = seconds(min(soa, ttl))
+		negative.ttl = seconds(shorter(soa, ttl))
 	}
 	return negative, nil
 }
 
-// seconds makes a duration of a TTL; one with the top bit set is 0 (RFC 2181,
+// shorter is the smaller of two TTLs; one with the top bit set is 0 (RFC 2181,
 // section 8).
-func seconds(ttl uint32) time.Duration {
-	if ttl > 1<<31-1 {
+func shorter(a, b uint32) uint32 {
+	if a > 1<<31-1 || b > 1<<31-1 {
 		return 0
 	}
-	return time.Duration(ttl) * time.Second
+	return min(a, b)
 }
+
+func seconds(ttl uint32) time.Duration { return time.Duration(ttl) * time.Second }
 
 // followChain follows the CNAMEs from the question's name, in whatever order
 // the records come, and returns the last name and the smallest TTL on the
@@ -256,7 +258,7 @@ func followChain(p dnsmessage.Parser, q *question, ans *answer) (owner dnsmessag
 			if err != nil {
 				return owner, 0, err
 			}
-			owner, ttl, moved = target.CNAME, min(ttl, h.TTL), true
+			owner, ttl, moved = target.CNAME, shorter(ttl, h.TTL), true
 			if name := nameText(&owner); isHostname(name) {
 				if ans.canon == "" {
 					ans.canon = q.text
@@ -311,7 +313,7 @@ func collect(p dnsmessage.Parser, q *question, owner *dnsmessage.Name, ans *answ
 				return false, nil
 			}
 			ans.name = name
-			*ttl = min(*ttl, h.TTL)
+			*ttl = shorter(*ttl, h.TTL)
 			return true, nil
 		default:
 			wrong = true
@@ -320,7 +322,7 @@ func collect(p dnsmessage.Parser, q *question, owner *dnsmessage.Name, ans *answ
 			}
 			continue
 		}
-		*ttl = min(*ttl, h.TTL)
+		*ttl = shorter(*ttl, h.TTL)
 		found = true
 	}
 	if !found && wrong {
@@ -354,7 +356,7 @@ func negativeTTL(p dnsmessage.Parser) (ttl uint32, ok bool, err error) {
 			return 0, false, err
 		}
 		if n := len(soa.Data); n >= 22 { // two names and five numbers
-			return min(h.TTL, binary.BigEndian.Uint32(soa.Data[n-4:])), true, nil
+			return shorter(h.TTL, binary.BigEndian.Uint32(soa.Data[n-4:])), true, nil
 		}
 		return 0, false, errRecords
 	}

@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
 
 	"usersock/stack/endpoint"
 	"usersock/testnet/dnszone"
@@ -143,4 +146,57 @@ func TestQueryIDs(t *testing.T) {
 	if len(ids) != 2 {
 		t.Errorf("IDs %x", ids)
 	}
+}
+
+// TestNegativeTTL: the smaller of the SOA's TTL and its MINIMUM counts; without
+// SOA the answer is not kept.
+func TestNegativeTTL(t *testing.T) {
+	name := dnsmessage.MustNewName("nx.example.")
+	q := &question{name: name, text: "nx.example", typ: dnsmessage.TypeA, id: 9}
+	for _, c := range []struct {
+		ttl, minimum uint32
+		soa          bool
+		want         time.Duration
+	}{
+		{10, 60, true, 10 * time.Second},
+		{60, 10, true, 10 * time.Second},
+		{1 << 31, 1 << 31, true, 0},
+		{0, 0, false, 0},
+	} {
+		m := dnsmessage.Message{
+			Header:    dnsmessage.Header{ID: 9, Response: true, RCode: dnsmessage.RCodeNameError},
+			Questions: []dnsmessage.Question{{Name: name, Type: q.typ, Class: dnsmessage.ClassINET}},
+		}
+		if c.soa {
+			m.Authorities = []dnsmessage.Resource{{
+				Header: dnsmessage.ResourceHeader{Name: name, Class: dnsmessage.ClassINET, TTL: c.ttl},
+				Body:   &dnsmessage.SOAResource{NS: name, MBox: name, MinTTL: c.minimum},
+			}}
+		}
+		msg, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		kind, ans, _, why := readReply(msg, q)
+		if kind != replyAnswer || !errors.Is(ans.err, ErrNotFound) || ans.ttl != c.want {
+			t.Errorf("%+v: kind %d, %v, %+v", c, kind, why, ans)
+		}
+	}
+}
+
+// TestChainLimit: sixteen CNAMEs are followed, seventeen are not.
+func TestChainLimit(t *testing.T) {
+	zone := mustZone(t, "@ 60 SOA a b 1 2 3 4 5\n", "example")
+	add := func(owner, typ, data string) {
+		if err := zone.Add(owner, typ, data, 60); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 17 {
+		add(fmt.Sprintf("c%d", i), "CNAME", fmt.Sprintf("c%d", i+1))
+	}
+	add("c17", "A", "192.0.2.17")
+	l := newLab(t, nil, dnszone.NewServer(zone))
+	l.want(t, "c1.example.", "192.0.2.17")
+	l.want(t, "c0.example.", "Non-recoverable failure in name resolution")
 }
