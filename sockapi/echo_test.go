@@ -170,3 +170,36 @@ func TestReceiveNothing(t *testing.T) {
 		t.Error(n, err)
 	}
 }
+
+// TestDisconnect: a TCP socket can be disconnected and connected again.
+func TestDisconnect(t *testing.T) {
+	a, b := hosts(t)
+	l := listener(t, b, InetAddr{"192.0.2.2", 0})
+	name, _ := l.Getsockname()
+	s := open(t, a, AF_INET, SOCK_STREAM)
+	for range 20 {
+		check(t, s.Connect(name))
+		p, _, err := l.Accept()
+		check(t, err)
+		check(t, s.Connect(UnspecAddr{}))
+		if _, err := s.Getpeername(); !errors.Is(err, endpoint.ENOTCONN) {
+			t.Errorf("peer after disconnect: %v, want ENOTCONN", err)
+		}
+		if _, err := p.Recv(1); !errors.Is(err, endpoint.ECONNRESET) {
+			t.Errorf("the peer sees %v, want ECONNRESET", err)
+		}
+		p.Close()
+	}
+}
+
+// TestErrorQueueNeverWaits, whatever the mode.
+func TestErrorQueueNeverWaits(t *testing.T) {
+	a, b := hosts(t)
+	c, _ := connected(t, a, b, InetAddr{"192.0.2.2", 0})
+	u := open(t, a, AF_INET, SOCK_DGRAM)
+	for _, s := range []*Socket{c, u} {
+		if _, err := s.Recv(1, MSG_ERRQUEUE); !errors.Is(err, endpoint.EAGAIN) {
+			t.Errorf("%v, want EAGAIN", err)
+		}
+	}
+}

@@ -16,6 +16,7 @@ import (
 //	MSG_DONTWAIT  do not wait, whatever the mode: EAGAIN
 //	MSG_NOSIGNAL  without effect: there are no signals, EPIPE is an error only
 //	MSG_MORE      more will follow: TCP holds back a last small segment
+//	MSG_ERRQUEUE  take an error from the error queue; never waits
 //	MSG_OOB       sent in line; receiving it is EINVAL
 
 func joinFlags(flags []int) (all int) {
@@ -27,8 +28,8 @@ func joinFlags(flags []int) (all int) {
 
 // callLimit is the limit of one call with flags.
 func (s *Socket) callLimit(flags int) limit {
-	if flags&MSG_DONTWAIT != 0 {
-		return limit{until: atOnce}
+	if flags&(MSG_DONTWAIT|MSG_ERRQUEUE) != 0 {
+		return limit{until: atOnce} // Linux never waits for the error queue
 	}
 	return s.limit()
 }

@@ -123,6 +123,11 @@ func (t *tcpEndpoint) Connect(a endpoint.Addr) error {
 	if err := t.checkPeer(&fa, raw.SocketOptions()); err != nil {
 		return err
 	}
+	if !t.has(flagConnecting) {
+		// A new attempt forgets the error of a disconnect, as
+		// tcp_connect_init of Linux does.
+		t.pending.Store(0)
+	}
 	switch err := raw.Connect(fa); err.(type) {
 	case nil:
 		t.set(flagConnecting, false)

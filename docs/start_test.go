@@ -1,0 +1,374 @@
+package docs_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/netip"
+	"os"
+	"time"
+
+	"usersock/netdev"
+	"usersock/resolver"
+	"usersock/sockapi"
+	"usersock/stack"
+	"usersock/stack/endpoint"
+	"usersock/testnet/dnszone"
+)
+
+// What getting-started.md shows, and the examples that run it. The functions
+// up to the first example are shown as they stand here: keep them readable on
+// their own.
+
+// newHost makes a host named name, with one interface on link, and a Net on it.
+func newHost(name string, link netdev.Link, cfg resolver.Config, addrs ...netip.Prefix) (*sockapi.Net, error) {
+	host, err := stack.New(stack.Config{
+		Hostname:   name,
+		Interfaces: []stack.Interface{{Name: "eth0", Link: link, Addrs: addrs}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return sockapi.New(sockapi.Config{Stack: host, Resolver: cfg})
+}
+
+// echoOnce accepts one connection and sends back what comes.
+func echoOnce(server *sockapi.Net, ready chan<- struct{}) error {
+	l, err := server.Listen("tcp", ":50007")
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	close(ready)
+	conn, err := l.Accept()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = io.Copy(conn, conn)
+	return err
+}
+
+func readWithDeadline(client *sockapi.Net) error {
+	conn, err := client.Dial("tcp", "192.0.2.2:50007")
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	_, err = conn.Read(make([]byte, 1024)) // the server says nothing first
+	fmt.Println(errors.Is(err, os.ErrDeadlineExceeded))
+	conn.SetReadDeadline(time.Time{}) // none again
+	return nil
+}
+
+func fetch(client, server *sockapi.Net) error {
+	l, err := server.Listen("tcp", ":80")
+	if err != nil {
+		return err
+	}
+	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "you asked for %s\n", r.URL.Path)
+	})}
+	go web.Serve(l)
+	defer web.Close()
+
+	browser := &http.Client{Transport: &http.Transport{DialContext: client.DialContext}}
+	defer browser.CloseIdleConnections()
+	reply, err := browser.Get("http://192.0.2.2/index.html")
+	if err != nil {
+		return err
+	}
+	defer reply.Body.Close()
+	text, err := io.ReadAll(reply.Body)
+	fmt.Print(string(text))
+	return err
+}
+
+func echoServer(n *sockapi.Net, ready chan<- struct{}) error {
+	s, err := n.Socket(sockapi.AF_INET, sockapi.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.Bind(sockapi.InetAddr{Host: "", Port: 50007}); err != nil {
+		return err
+	}
+	if err := s.Listen(1); err != nil {
+		return err
+	}
+	close(ready)
+	conn, addr, err := s.Accept()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	fmt.Println("Connected by", addr.(sockapi.InetAddr).Host)
+	for {
+		data, err := conn.Recv(1024)
+		if err != nil {
+			return err
+		}
+		if len(data) == 0 { // the end of the stream
+			return nil
+		}
+		if err := conn.Sendall(data); err != nil {
+			return err
+		}
+	}
+}
+
+func echoClient(n *sockapi.Net) error {
+	s, err := n.Socket(sockapi.AF_INET, sockapi.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.Connect(sockapi.InetAddr{Host: "192.0.2.2", Port: 50007}); err != nil {
+		return err
+	}
+	if err := s.Sendall([]byte("Hello, world")); err != nil {
+		return err
+	}
+	data, err := s.Recv(1024)
+	fmt.Printf("Received %q\n", data)
+	return err
+}
+
+func timeouts(n *sockapi.Net) error {
+	a, b, err := n.Socketpair(sockapi.AF_UNIX, sockapi.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	defer b.Close()
+
+	a.Settimeout(20 * time.Millisecond) // Python: a.settimeout(0.02)
+	_, err = a.Recv(1)
+	fmt.Println(err, errors.Is(err, sockapi.ErrTimeout))
+
+	a.Setblocking(false) // the same as Settimeout(0)
+	_, err = a.Recv(1)
+	fmt.Println(err, errors.Is(err, endpoint.EAGAIN))
+
+	a.Settimeout(sockapi.Forever) // Python: a.settimeout(None)
+	b.Send([]byte("x"))
+	data, err := a.Recv(1)
+	fmt.Printf("%q %v\n", data, err)
+	return nil
+}
+
+func connectWithoutWaiting(n *sockapi.Net) error {
+	s, err := n.Socket(sockapi.AF_INET, sockapi.SOCK_STREAM|sockapi.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	errno, err := s.ConnectEx(sockapi.InetAddr{Host: "192.0.2.2", Port: 50007})
+	if err != nil {
+		return err
+	}
+	fmt.Println("in progress:", errno == endpoint.EINPROGRESS)
+
+	// Wait until the socket can be written to, at most 5 seconds.
+	_, writable, _, err := n.Select(nil, []int{s.Fileno()}, nil, 5*time.Second)
+	if err != nil {
+		return err
+	}
+	fmt.Println("writable:", len(writable) == 1)
+
+	// SO_ERROR tells how the attempt ended: 0 is success.
+	result, err := s.Getsockopt(sockapi.SOL_SOCKET, sockapi.SO_ERROR)
+	fmt.Println("connected:", result == 0)
+	return err
+}
+
+func lines(n *sockapi.Net) error {
+	a, b, err := n.Socketpair(sockapi.AF_UNIX, sockapi.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	if err := b.Sendall([]byte("one\ntwo\n")); err != nil {
+		return err
+	}
+	b.Close()
+	f, err := a.Makefile("r", -1)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for line, err := range f.Lines() {
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%q\n", line)
+	}
+	return nil
+}
+
+const zone = `
+$TTL 300
+@     SOA   ns hostmaster 1 3600 600 86400 300
+      NS    ns
+ns    A     192.0.2.2
+www   A     192.0.2.2
+www   AAAA  2001:db8::2
+`
+
+// serveNames answers questions about example.com on a host's UDP port 53,
+// until the function it returns is called.
+func serveNames(n *sockapi.Net) (stop func(), err error) {
+	z, err := dnszone.Parse(zone, "example.com.")
+	if err != nil {
+		return nil, err
+	}
+	pc, err := n.ListenPacket("udp", ":53")
+	if err != nil {
+		return nil, err
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		dnszone.NewServer(z).Serve(pc)
+	}()
+	return func() { pc.Close(); <-done }, nil
+}
+
+func look(n *sockapi.Net) error {
+	infos, err := n.Getaddrinfo(context.Background(), "www.example.com", "http",
+		sockapi.AF_UNSPEC, sockapi.SOCK_STREAM, 0, 0)
+	if err != nil {
+		return err
+	}
+	for _, info := range infos {
+		fmt.Println(info.Addr)
+	}
+	_, err = n.Gethostbyname(context.Background(), "nobody.example.com")
+	var gai *sockapi.Gaierror
+	fmt.Println(errors.As(err, &gai), err)
+	return nil
+}
+
+// What follows is not shown.
+
+// pair makes the two hosts of the examples; end closes them.
+func pair() (client, server *sockapi.Net, end func()) {
+	return pairWith(resolver.Config{})
+}
+
+func pairWith(cfg resolver.Config) (client, server *sockapi.Net, end func()) {
+	a, b := netdev.Pair(netdev.PairConfig{})
+	client, err := newHost("client", a, cfg, netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("2001:db8::1/64"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	server, err = newHost("server", b, resolver.Config{}, netip.MustParsePrefix("192.0.2.2/24"), netip.MustParsePrefix("2001:db8::2/64"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	return client, server, func() {
+		for _, n := range []*sockapi.Net{client, server} {
+			if err := errors.Join(n.Close(), n.Stack().Close()); err != nil {
+				fmt.Println(err)
+			}
+		}
+	}
+}
+
+func show(err error) {
+	if err != nil {
+		fmt.Println(err)
+	}
+}
+
+// serving runs a server until it listens, then the client, and waits for both.
+func serving(server func(ready chan<- struct{}) error, client func() error) {
+	ready, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- server(ready) }()
+	select {
+	case <-ready:
+		show(client())
+		show(<-ended)
+	case err := <-ended:
+		fmt.Println("the server ended:", err)
+	}
+}
+
+func Example_deadline() {
+	client, server, end := pair()
+	defer end()
+	serving(func(ready chan<- struct{}) error { return echoOnce(server, ready) },
+		func() error { return readWithDeadline(client) })
+	// Output:
+	// true
+}
+
+func Example_http() {
+	client, server, end := pair()
+	defer end()
+	show(fetch(client, server))
+	// Output:
+	// you asked for /index.html
+}
+
+func Example_sockets() {
+	client, server, end := pair()
+	defer end()
+	// The server prints before it answers, so the order is fixed.
+	serving(func(ready chan<- struct{}) error { return echoServer(server, ready) },
+		func() error { return echoClient(client) })
+	// Output:
+	// Connected by 192.0.2.1
+	// Received "Hello, world"
+}
+
+func Example_timeouts() {
+	client, _, end := pair()
+	defer end()
+	show(timeouts(client))
+	// Output:
+	// recv: timed out true
+	// recv: Resource temporarily unavailable true
+	// "x" <nil>
+}
+
+func Example_nonBlocking() {
+	client, server, end := pair()
+	defer end()
+	serving(func(ready chan<- struct{}) error { return echoOnce(server, ready) },
+		func() error { return connectWithoutWaiting(client) })
+	// Output:
+	// in progress: true
+	// writable: true
+	// connected: true
+}
+
+func Example_makefile() {
+	client, _, end := pair()
+	defer end()
+	show(lines(client))
+	// Output:
+	// "one\n"
+	// "two\n"
+}
+
+func Example_names() {
+	client, server, end := pairWith(resolver.Config{
+		Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.2:53")},
+	})
+	defer end()
+	stop, err := serveNames(server)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer stop()
+	show(look(client))
+	// Output:
+	// [2001:db8::2]:80
+	// 192.0.2.2:80
+	// true Name or service not known
+}
