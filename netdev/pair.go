@@ -7,6 +7,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"usersock/internal/wire"
+	"usersock/stack/endpoint"
 )
 
 // PairMTU is the MTU of a [Pair] in bytes unless PairConfig says otherwise:
@@ -24,7 +25,8 @@ type PairConfig struct {
 	// Queued puts every packet into the receiving end's queue, which a
 	// goroutine of its own delivers. Without it, TCP and UDP packets are
 	// delivered inside the call that sends them, which takes less time per
-	// packet but no second processor.
+	// packet but no second processor; a TCP acknowledgement may then wait up to
+	// 500 µs for data to carry it, see ackhold.go.
 	Queued bool
 
 	// QueueLimit is how many packets may wait for a stack, a direction; 0 is
@@ -48,7 +50,8 @@ func Pair(cfg PairConfig) (a, b Link) {
 	for i, e := range ends {
 		e.port.init(mtu, cfg.QueueLimit)
 		e.peer, e.emit = ends[1-i], e.write
-		e.end = wire.End{Endpoint: e, Forwards: e.setForwards, Medium: medium, Drops: e.drops.snapshot}
+		e.medium, e.hold.deliver = medium, e.peer.up
+		e.end = wire.End{Endpoint: e, Forwards: e.setForwards, Clock: e.setClock, Medium: medium, Drops: e.drops.snapshot}
 	}
 	return ends[0], ends[1]
 }
@@ -58,6 +61,8 @@ type pairEnd struct {
 	peer    *pairEnd
 	queued  bool
 	routers *atomic.Int32 // how many of the two stacks forward; shared
+	medium  *wire.Medium
+	hold    ackHold
 	end     wire.End
 	split   datagrams
 	emit    func(*stack.PacketBuffer) // write, bound once
@@ -80,6 +85,8 @@ func (e *pairEnd) setForwards(on bool) {
 		e.routers.Add(-1)
 	}
 }
+
+func (e *pairEnd) setClock(c endpoint.Clock) { e.hold.clock = c }
 
 // plain reports that the pair behaves like a real wire: one of its stacks
 // forwards.
@@ -110,10 +117,35 @@ func (e *pairEnd) write(pkt *stack.PacketBuffer) {
 		return
 	}
 	now := !e.queued && atOnce(pkt.NetworkHeader().Slice())
+	if now && e.hold.clock != nil && !e.plain() && !e.medium.Observed() && e.converse(pkt) {
+		return
+	}
+	peer.receive(e.inbound(pkt), now)
+}
+
+// converse shows pkt to both ends of the conversation, and reports whether it
+// is held back. See ackhold.go.
+func (e *pairEnd) converse(pkt *stack.PacketBuffer) bool {
+	var s tcpSegment
+	if !s.parse(pkt) {
+		return false
+	}
+	if e.hold.sending(&s, func() *stack.PacketBuffer { return e.inbound(pkt) }) {
+		return true
+	}
+	if e.peer.hold.clock != nil {
+		s.flip()
+		e.peer.hold.received(&s)
+	}
+	return false
+}
+
+// inbound returns pkt as the other stack receives it.
+func (e *pairEnd) inbound(pkt *stack.PacketBuffer) *stack.PacketBuffer {
 	in := pkt.CloneToInbound()
 	in.NetworkProtocolNumber = pkt.NetworkProtocolNumber
 	in.Mark = 0 // a mark does not leave its host
-	peer.receive(in, now)
+	return in
 }
 
 // Capabilities implements stack.LinkEndpoint. See offload.go.
@@ -139,6 +171,7 @@ func (e *pairEnd) GSOMaxSize() uint32 { return gsoMaxSize }
 // wait for the other stack are still delivered.
 func (e *pairEnd) Close() {
 	if e.shut() {
+		e.hold.close()
 		e.split.clear()
 	}
 }

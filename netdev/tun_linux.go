@@ -31,7 +31,7 @@ func checkInterfaceName(name string) error {
 		return fmt.Errorf("a name has at most %d bytes: %w", longest, endpoint.EINVAL)
 	case name == "." || name == "..":
 		return fmt.Errorf("it is no name: %w", endpoint.EINVAL)
-	case strings.ContainsAny(name, "/: \t\n\v\f\r\x00\xa0"):
+	case strings.ContainsAny(name, "/: \t\n\v\f\r\x00") || strings.IndexByte(name, 0xa0) >= 0: // white space by the kernel
 		return fmt.Errorf("a name has no slash, colon, white space or zero byte: %w", endpoint.EINVAL)
 	case strings.Contains(strings.Replace(name, "%d", "", 1), "%"):
 		return fmt.Errorf("a name has no %% except one %%d: %w", endpoint.EINVAL)

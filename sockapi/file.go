@@ -23,6 +23,7 @@ type file struct {
 	timeout atomic.Int64 // the mode: Forever, 0 or a time.Duration
 	refs    atomic.Int32 // descriptors and rights in flight
 
+	sent     atomic.Bool  // a datagram, in virtual time
 	watching atomic.Int32 // length of watches, so that the sink need not lock
 	notified atomic.Bool  // the endpoint has its sink
 

@@ -74,7 +74,6 @@ func (n *Net) Resolver() *resolver.Resolver { return n.resolver }
 // blocked calls return, and later ones fail as on closed sockets. The Stack
 // stays open. Closing twice is harmless.
 func (n *Net) Close() error {
-	n.gate(-1, nil, "exit")
 	n.mu.Lock()
 	n.closed = true
 	open := n.table[firstFd:]

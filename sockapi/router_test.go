@@ -91,7 +91,7 @@ func TestConnectTimesOut(t *testing.T) {
 	s := open(t, a, AF_INET, SOCK_STREAM)
 	result := make(chan error, 1)
 	go func() { result <- s.Connect(InetAddr{"192.0.2.99", 80}) }()
-	for range 10000 {
+	for {
 		select {
 		case err := <-result:
 			if !errors.Is(err, endpoint.ETIMEDOUT) || errors.Is(err, ErrTimeout) {
@@ -106,7 +106,6 @@ func TestConnectTimesOut(t *testing.T) {
 			runtime.Gosched()
 		}
 	}
-	t.Fatalf("still trying after %v", clock.Monotonic())
 }
 
 // TestTimeoutsRunOnTheStacksClock: a timeout comes when the stack's clock says

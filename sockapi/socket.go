@@ -120,7 +120,6 @@ func (s *Socket) Close() error {
 	}
 	s.cleanup.Stop()
 	d := s.desc
-	d.net.gate(d.fd, d, "close")
 	linger := d.lingers()
 	if !d.close() {
 		return nil

@@ -240,7 +240,7 @@ func (s *Socket) sendRaw(data []byte, to endpoint.Addr, flags int, lim limit, wh
 		return 0, err
 	}
 	if d.file.virtual != nil && s.typ != SOCK_STREAM {
-		d.net.gate(d.fd, d, "send") // the first one may draw a port
+		d.gateDatagram(len(data))
 	}
 	w := d.net.getWaiter()
 	w.one[0] = data

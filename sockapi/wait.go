@@ -254,7 +254,10 @@ func (f *file) gateWake(key virtual.Key) {
 }
 
 // gate parks a call that draws from what the host's sockets share (ports,
-// random numbers, tables) until virtual time admits it.
+// random numbers, descriptors) until virtual time admits it. Calls that only
+// give back, as close does, need no gate: the next call that draws is admitted
+// when all of them are done. And they must not stop here, because programs hold
+// mutexes across them.
 func (n *Net) gate(fd int, d *desc, what string) {
 	v := n.stack.Virtual()
 	if v == nil {
@@ -265,6 +268,19 @@ func (n *Net) gate(fd int, d *desc, what string) {
 		key.Call = d.calls[0].Add(1)
 	}
 	v.Admit(key)
+}
+
+// wholeDatagram is how long a datagram may be that no link cuts: the smallest
+// MTU of IPv6 (RFC 8200, section 5) without the headers.
+const wholeDatagram = 1280 - 40 - 8
+
+// gateDatagram is the gate for sending a datagram of n bytes. Only those stop
+// there that draw: the first of a description a port or a name, and long ones
+// the identification of their fragments. Programs hold mutexes across sends.
+func (d *desc) gateDatagram(n int) {
+	if !d.file.sent.Swap(true) || n > wholeDatagram {
+		d.net.gate(d.fd, d, "send")
+	}
 }
 
 // pid is the process that the Net stands for.

@@ -106,6 +106,9 @@ func (s *Stack) Attach(in Interface) error {
 	if end.Forwards != nil {
 		end.Forwards(s.cfg.Forwarding)
 	}
+	if end.Clock != nil && s.realTime {
+		end.Clock(s.clock)
+	}
 	if err := s.net.CreateNICWithOptions(id, end.Endpoint, gvstack.NICOptions{Name: name}); err != nil {
 		s.freeName(name)
 		end.Endpoint.Close()

@@ -29,7 +29,8 @@ import (
 type Stack struct {
 	cfg      Config
 	clock    endpoint.Clock
-	virtual  virtual.Host // nil in real time
+	realTime bool         // the clock is the machine's
+	virtual  virtual.Host // nil unless a driver moves the time
 	log      *slog.Logger
 	net      *gvstack.Stack
 	inet     *inet.Protocols
@@ -49,16 +50,18 @@ type Stack struct {
 // New makes a host and attaches what the configuration names. When it fails,
 // everything is closed again, the links of the configuration included.
 func New(cfg Config) (*Stack, error) {
+	realTime := cfg.Clock == nil
 	if err := cfg.check(); err != nil {
 		cfg.closeLinks()
 		return nil, err
 	}
 	s := &Stack{
-		cfg:    cfg,
-		clock:  cfg.Clock,
-		log:    cfg.Log,
-		names:  make(map[string]tcpip.NICID),
-		closed: make(chan struct{}),
+		cfg:      cfg,
+		clock:    cfg.Clock,
+		realTime: realTime,
+		log:      cfg.Log,
+		names:    make(map[string]tcpip.NICID),
+		closed:   make(chan struct{}),
 	}
 	s.virtual, _ = cfg.Clock.(virtual.Host)
 	s.hostname.Store(&s.cfg.Hostname)
@@ -237,7 +240,11 @@ func (s *Stack) bringUp() error {
 	if s.cfg.serves(endpoint.AF_INET6) {
 		lo.Addrs = append(lo.Addrs, netip.MustParsePrefix("::1/128"))
 	}
-	if err := s.Attach(lo); err != nil {
+	err := s.Attach(lo)
+	if err == nil {
+		err = s.openLoopback()
+	}
+	if err != nil {
 		s.cfg.closeLinks()
 		return err
 	}
@@ -252,6 +259,20 @@ func (s *Stack) bringUp() error {
 		if err := s.AddRoute(r); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// openLoopback lets lo take packets to the addresses of all interfaces, as
+// Linux's does. Netstack gives lo such an address only for as long as the
+// sender holds its route, and a packet that waits on its way may come later.
+func (s *Stack) openLoopback() error {
+	id, err := s.nic(loopbackName)
+	if err != nil {
+		return err
+	}
+	if err := s.net.SetPromiscuousMode(id, true); err != nil {
+		return fmt.Errorf("stack: %s takes every own address: %w", loopbackName, inet.Errno(err))
 	}
 	return nil
 }

@@ -26,10 +26,11 @@ func TestSameTraceOfDatagrams(t *testing.T) {
 		*timeouts = 0
 		return run(t, seed, bad, func(w *world) {
 			w.nameServer(1, 20)
-			w.echo(1, 7)
+			w.echo(1, 7, 8)
 			w.task(0, "lookup one", func(n *sockapi.Net) { w.lookup(n, "one.example") })
 			w.task(0, "lookup two", func(n *sockapi.Net) { w.lookup(n, "two.example") })
-			w.task(0, "ping", func(n *sockapi.Net) { *timeouts = w.ping(n, 20) })
+			w.task(0, "ping", func(n *sockapi.Net) { *timeouts = w.ping(n, 7, 20) })
+			w.task(0, "ping too", func(n *sockapi.Net) { w.ping(n, 8, 10) })
 			w.task(0, "refused", w.refused)
 		})
 	}
@@ -53,16 +54,29 @@ func TestSameTraceOfDatagrams(t *testing.T) {
 	}
 }
 
-// udp opens a UDP socket, bound to a port unless that is 0.
-func (w *world) udp(n *sockapi.Net, port int) *sockapi.Socket {
-	s, err := n.Socket(sockapi.AF_INET, sockapi.SOCK_DGRAM, 0)
-	if err == nil && port != 0 {
+// bound opens a UDP socket on a port, before any task begins.
+func (w *world) bound(host, port int) *sockapi.Socket {
+	s, err := w.nets[host].Socket(sockapi.AF_INET, sockapi.SOCK_DGRAM, 0)
+	if err == nil {
 		err = s.Bind(sockapi.InetAddr{Port: port})
 	}
 	if err != nil {
-		w.t.Fatal("udp:", err)
+		w.t.Fatal("bound:", err)
 	}
 	return s
+}
+
+// connected opens a UDP socket that talks to a port of the other host.
+func connected(n *sockapi.Net, port int) (*sockapi.Socket, error) {
+	s, err := n.Socket(sockapi.AF_INET, sockapi.SOCK_DGRAM, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Connect(sockapi.InetAddr{Host: "192.0.2.2", Port: port}); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, s.Settimeout(100 * time.Millisecond)
 }
 
 // quiet is how long a server waits for the last of its clients, in virtual
@@ -71,7 +85,7 @@ const quiet = 5 * time.Minute
 
 // answer replies to datagrams until none comes for a long time.
 func (w *world) answer(host, port int, name string, reply func([]byte) []byte) {
-	s := w.udp(w.nets[host], port)
+	s := w.bound(host, port)
 	s.Settimeout(quiet)
 	w.task(host, name, func(*sockapi.Net) {
 		defer s.Close()
@@ -91,8 +105,37 @@ func (w *world) answer(host, port int, name string, reply func([]byte) []byte) {
 	})
 }
 
-func (w *world) echo(host, port int) {
-	w.answer(host, port, "echo", func(b []byte) []byte { return b })
+// echo sends back what comes to any of the ports, until nothing comes for a
+// long time. It has one task for all, which polls.
+func (w *world) echo(host int, ports ...int) {
+	poll := w.nets[host].Poll()
+	sockets := map[int]*sockapi.Socket{}
+	for _, port := range ports {
+		s := w.bound(host, port)
+		s.Setblocking(false)
+		sockets[s.Fileno()] = s
+		if err := poll.Register(s.Fileno(), sockapi.POLLIN); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.task(host, "echo", func(*sockapi.Net) {
+		for {
+			ready, err := poll.Poll(quiet)
+			if err != nil || len(ready) == 0 {
+				return // what it did not answer, its clients miss
+			}
+			for _, e := range ready {
+				s := sockets[e.FD]
+				data, from, err := s.Recvfrom(1500)
+				if err == nil {
+					_, err = s.Sendto(data, from)
+				}
+				if err != nil {
+					w.t.Error("echo:", err)
+				}
+			}
+		}
+	})
 }
 
 // nameServer gives every name the address 192.0.2.last.
@@ -128,11 +171,13 @@ func (w *world) lookup(n *sockapi.Net, name string) {
 
 // ping sends count datagrams to the echo server, each again until its answer
 // comes, and returns how often none came in time.
-func (w *world) ping(n *sockapi.Net, count int) (timeouts int) {
-	s := w.udp(n, 0)
+func (w *world) ping(n *sockapi.Net, port, count int) (timeouts int) {
+	s, err := connected(n, port)
+	if err != nil {
+		w.t.Error("ping:", err)
+		return 0
+	}
 	defer s.Close()
-	err := s.Connect(sockapi.InetAddr{Host: "192.0.2.2", Port: 7})
-	s.Settimeout(100 * time.Millisecond)
 	for i := 0; i < count && err == nil; {
 		if _, err = s.Send([]byte{byte(i)}); err != nil {
 			break
@@ -155,13 +200,12 @@ func (w *world) ping(n *sockapi.Net, count int) (timeouts int) {
 
 // refused sends to a port that nobody has until the other host says so.
 func (w *world) refused(n *sockapi.Net) {
-	s := w.udp(n, 0)
-	defer s.Close()
-	err := s.Connect(sockapi.InetAddr{Host: "192.0.2.2", Port: 9})
+	s, err := connected(n, 9)
 	if err != nil {
 		w.t.Error("refused:", err)
+		return
 	}
-	s.Settimeout(100 * time.Millisecond)
+	defer s.Close()
 	for range 20 {
 		if _, err = s.Send([]byte("?")); err == nil {
 			_, err = s.Recv(10)
@@ -172,5 +216,29 @@ func (w *world) refused(n *sockapi.Net) {
 	}
 	if !errors.Is(err, endpoint.ECONNREFUSED) {
 		w.t.Errorf("closed port: %v, want ECONNREFUSED", err)
+	}
+}
+
+// TestDatagramsToOneself sends to addresses of the host itself from a socket
+// that holds no route: the packets are on their way when the call has returned.
+func TestDatagramsToOneself(t *testing.T) {
+	o := run(t, 1, wire{}, func(w *world) {
+		s := w.bound(0, 9)
+		s.Settimeout(time.Second)
+		w.task(0, "itself", func(*sockapi.Net) {
+			defer s.Close()
+			for _, to := range []string{"127.0.0.1", "192.0.2.1", "127.1.2.3"} {
+				if _, err := s.Sendto([]byte(to), sockapi.InetAddr{Host: to, Port: 9}); err != nil {
+					w.t.Error(to, err)
+				}
+				got, from, err := s.Recvfrom(100)
+				if err != nil || string(got) != to {
+					w.t.Errorf("%s: received %q from %v, %v", to, got, from, err)
+				}
+			}
+		})
+	})
+	if o.looped != 3 {
+		t.Errorf("%d packets on the loopback interface, want 3", o.looped)
 	}
 }

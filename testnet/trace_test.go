@@ -26,18 +26,15 @@ func payload(n int, stream byte) []byte {
 }
 
 // listen opens a listening TCP socket on every address of a family.
-func (w *world) listen(n *sockapi.Net, family, port int) *sockapi.Socket {
+func listen(n *sockapi.Net, family, port int) (*sockapi.Socket, error) {
 	l, err := n.Socket(family, sockapi.SOCK_STREAM, 0)
-	if err == nil {
-		err = l.Bind(anyAddr(family, port))
+	if err != nil {
+		return nil, err
 	}
-	if err == nil {
+	if err = l.Bind(anyAddr(family, port)); err == nil {
 		err = l.Listen(64)
 	}
-	if err != nil {
-		w.t.Fatal("listen:", err)
-	}
-	return l
+	return l, err
 }
 
 func anyAddr(family, port int) sockapi.Addr {
@@ -50,18 +47,23 @@ func anyAddr(family, port int) sockapi.Addr {
 // serve takes count connections and sends back the SHA-256 of all that came,
 // each in a goroutine of its own. It listens before any task begins.
 func (w *world) serve(host, family, port, count int) {
-	l := w.listen(w.nets[host], family, port)
-	w.task(host, fmt.Sprint("server ", family, port), func(*sockapi.Net) {
-		for range count {
-			s, _, err := l.Accept()
-			if err != nil {
-				w.t.Error("accept:", err)
-				break
-			}
-			w.tasks.Go(func() { w.digest(s) })
+	l, err := listen(w.nets[host], family, port)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.task(host, fmt.Sprint("server ", family, port), func(*sockapi.Net) { w.accept(l, count) })
+}
+
+func (w *world) accept(l *sockapi.Socket, count int) {
+	defer l.Close()
+	for range count {
+		s, _, err := l.Accept()
+		if err != nil {
+			w.t.Error(err)
+			break
 		}
-		l.Close()
-	})
+		w.tasks.Go(func() { w.digest(s) })
+	}
 }
 
 func (w *world) digest(s *sockapi.Socket) {

@@ -5,6 +5,7 @@ package testnet_test
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash"
 	"net/netip"
@@ -35,10 +36,11 @@ type world struct {
 	wire   wire
 	driver *virtual.Driver
 	nodes  [2]*virtual.Node
-	ends   [2]*virtual.Port
 	stacks [2]*stack.Stack
 	nets   [2]*sockapi.Net
-	begin  []func() // what task was given, until the driver runs
+	mu     sync.Mutex
+	ends   [2]*virtual.Port // guarded by mu: carry reads them
+	begin  []func()         // what task was given, until the driver runs
 	tasks  sync.WaitGroup
 
 	// Only the driver's goroutine has these until it has stopped.
@@ -58,6 +60,8 @@ type outcome struct {
 	stats   virtual.Stats
 }
 
+var hostNames = [2]string{"alpha", "beta"}
+
 // addrs are the addresses of the hosts: 192.0.2.1 and .2, 2001:db8::1 and ::2.
 func addrs(i int) []netip.Prefix {
 	last := byte(i + 1)
@@ -76,6 +80,11 @@ func run(t *testing.T, seed uint64, link wire, programs func(w *world)) outcome 
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, seed, link)
 		defer w.close()
+		for host := range hostNames {
+			if err := w.boot(host); err != nil {
+				t.Fatal(err)
+			}
+		}
 		programs(w)
 		w.driver.Start()
 		for _, program := range w.begin {
@@ -90,6 +99,7 @@ func run(t *testing.T, seed uint64, link wire, programs func(w *world)) outcome 
 	return out
 }
 
+// newWorld makes the driver; boot makes the hosts.
 func newWorld(t *testing.T, seed uint64, link wire) *world {
 	w := &world{t: t, seed: seed, wire: link, trace: sha256.New()}
 	w.driver = virtual.NewDriver(virtual.Config{
@@ -98,41 +108,54 @@ func newWorld(t *testing.T, seed uint64, link wire) *world {
 		Settle: synctest.Wait,
 		Carry:  w.carry,
 	})
-	for i, name := range [...]string{"alpha", "beta"} {
-		w.nodes[i] = w.driver.Node(name)
-		w.ends[i] = w.nodes[i].Port(1500)
-	}
-	for i, node := range w.nodes {
-		var err error
-		w.stacks[i], err = stack.New(stack.Config{
-			Hostname: node.Name(),
-			Clock:    node,
-			Interfaces: []stack.Interface{{
-				Name: "eth0", Link: netdev.FromDevice(w.ends[i], netdev.DeviceConfig{Direct: true}), Addrs: addrs(i),
-			}},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.nets[i], err = sockapi.New(sockapi.Config{
-			Stack:    w.stacks[i],
-			Resolver: resolver.Config{Hosts: "192.0.2.1 alpha\n192.0.2.2 beta\n", ResolvConf: "nameserver 192.0.2.2\noptions attempts:3 timeout:2\n"},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 	return w
 }
 
-// close stops the driver, if something failed before, and closes the hosts.
+// boot starts a host, for the first time or anew.
+func (w *world) boot(host int) error {
+	node := w.driver.Node(hostNames[host])
+	end := node.Port(1500)
+	st, err := stack.New(stack.Config{
+		Hostname: node.Name(),
+		Clock:    node,
+		Interfaces: []stack.Interface{{
+			Name: "eth0", Link: netdev.FromDevice(end, netdev.DeviceConfig{Direct: true}), Addrs: addrs(host),
+		}},
+	})
+	if err != nil {
+		return err
+	}
+	w.nodes[host], w.stacks[host] = node, st
+	w.mu.Lock()
+	w.ends[host] = end
+	w.mu.Unlock()
+	w.nets[host], err = sockapi.New(sockapi.Config{
+		Stack: st,
+		Resolver: resolver.Config{
+			Hosts:      "192.0.2.1 alpha\n192.0.2.2 beta\n",
+			ResolvConf: "nameserver 192.0.2.2\noptions attempts:3 timeout:2\n",
+		},
+	})
+	return err
+}
+
+// crash ends a host. Its connections are reset.
+func (w *world) crash(host int) error {
+	var errs []error
+	if w.stacks[host] != nil {
+		errs = append(errs, w.stacks[host].Close())
+	}
+	if w.nets[host] != nil {
+		errs = append(errs, w.nets[host].Close())
+	}
+	return errors.Join(errs...)
+}
+
+// close stops the driver, if something failed before, and ends the hosts.
 func (w *world) close() {
 	w.driver.Stop()
-	for i := range w.nets {
-		if err := w.nets[i].Close(); err != nil {
-			w.t.Error(err)
-		}
-		if err := w.stacks[i].Close(); err != nil {
+	for host := range hostNames {
+		if err := w.crash(host); err != nil {
 			w.t.Error(err)
 		}
 	}
@@ -149,10 +172,13 @@ func (w *world) task(host int, name string, program func(n *sockapi.Net)) {
 
 // carry is the link: it records the packet, and loses or delays it.
 func (w *world) carry(p virtual.Packet) {
-	host := p.From.Node().Index()
+	host := 0
+	if p.From.Node().Name() == hostNames[1] { // a host that came back has a new number
+		host = 1
+	}
 	var head [24]byte
 	binary.BigEndian.PutUint64(head[0:], uint64(w.driver.Now()))
-	binary.BigEndian.PutUint32(head[8:], uint32(host))
+	binary.BigEndian.PutUint32(head[8:], uint32(p.From.Node().Index()))
 	binary.BigEndian.PutUint32(head[12:], uint32(p.From.Index()))
 	binary.BigEndian.PutUint64(head[16:], uint64(len(p.Bytes)))
 	w.trace.Write(head[:])
@@ -166,7 +192,10 @@ func (w *world) carry(p virtual.Packet) {
 		w.lost++
 		return
 	}
-	w.ends[1-host].Deliver(w.wire.delay, p.Bytes)
+	w.mu.Lock()
+	to := w.ends[1-host]
+	w.mu.Unlock()
+	to.Deliver(w.wire.delay, p.Bytes)
 }
 
 func (o outcome) String() string {

@@ -6,7 +6,11 @@
 // one process; it knows nothing of netstack.
 package wire
 
-import "gvisor.dev/gvisor/pkg/tcpip/stack"
+import (
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"usersock/stack/endpoint"
+)
 
 // End is one end of a link. A stack attaches it once, by CreateNIC, and owns
 // it from then on: Endpoint.Close ends the link's goroutines and releases what
@@ -28,6 +32,11 @@ type End struct {
 	// transport checksums up to date itself: netstack's NAT leaves that to
 	// links that offer CapabilityTXChecksumOffload, as a forwarding stack's do.
 	Forwards func(bool)
+
+	// Clock, if not nil, is called before the attachment with the stack's
+	// clock, if that is the machine's: the link may then wait a moment for what
+	// makes a packet needless.
+	Clock func(endpoint.Clock)
 
 	// Medium is the wire that both ends share in this process; nil means that
 	// the other end is out of sight (a TUN, a socket).
