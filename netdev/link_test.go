@@ -294,16 +294,17 @@ func TestCloseRaces(t *testing.T) {
 			}
 		})
 		<-flow
-		if i%3 != 1 {
-			work.Go(alice.end)
-		}
-		if i%3 != 0 {
-			work.Go(bob.end)
-		}
-		if i%3 == 0 {
-			work.Wait()
+		// One end goes first, or both at once.
+		switch i % 3 {
+		case 0:
+			alice.end()
 			bob.end()
-			continue
+		case 1:
+			bob.end()
+			alice.end()
+		default:
+			work.Go(alice.end)
+			work.Go(bob.end)
 		}
 		work.Wait()
 	}
