@@ -299,7 +299,7 @@ func timeoutOption(name int, symbol string) option {
 	const level = endpoint.SOL_SOCKET
 	return option{
 		level: level, name: name, symbol: symbol, on: onAll, status: Stored,
-		note: "an endpoint never waits; who waits reads it",
+		note: "kept and told; the mode of the open socket (settimeout) decides how long calls wait",
 		get: func(o target, buf []byte) (int, error) {
 			var d time.Duration
 			if b, ok := o.storedBytes(level, name); ok {
