@@ -82,7 +82,7 @@ var dualScenarios = []scenario{
 		if l.af == endpoint.AF_INET {
 			return
 		}
-		ll := inet(netip.MustParseAddr("fe80::1"), 9)
+		ll := inet(netip.MustParseAddr("fe80::1"), 40009) // an ordinary user may bind it
 		l.err("connect", l.stream().Connect(ll))
 		l.err("bind", l.stream().Bind(ll))
 		l.err("udp connect", l.datagram().Connect(ll))

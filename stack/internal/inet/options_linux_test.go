@@ -250,6 +250,9 @@ func TestOptionsLikeTheKernel(t *testing.T) {
 					return fmt.Sprintf("set %s, get %x", name(set), buf[:n])
 				}
 				want, got := try(kernel), try(ours)
+				if os.Geteuid() != 0 && strings.Contains(want, "EPERM") {
+					continue // the kernel's policy for ordinary users
+				}
 				if _, listed := casesDiffer[c.symbol]; (want != got) != listed {
 					t.Errorf("%s: kernel %s, ours %s (listed: %v)", c.symbol, want, got, listed)
 				}
