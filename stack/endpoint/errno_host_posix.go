@@ -1,11 +1,11 @@
-//go:build unix && !linux
+//go:build windows || (unix && !linux)
 
 package endpoint
 
 import "syscall"
 
 // hostErrno maps our numbers to the host's of the same name, as far as POSIX
-// names them.
+// names them. On Windows these are the values that Go invented for them.
 var hostErrno = map[Errno]syscall.Errno{
 	E2BIG:           syscall.E2BIG,
 	EACCES:          syscall.EACCES,
