@@ -30,6 +30,12 @@ import (
 // is watched, the one that received last. Nothing is held while somebody
 // observes the wire, towards a router, or on a stack whose clock is not the
 // machine's.
+//
+// No lock is held across a delivery, so an acknowledgement whose time is over
+// may be overtaken by the next packet of its connection. An old number does no
+// harm, but netstack believes every window it is told: a stale window of zero
+// would stop the sender until it probes, so one with a window of zero is never
+// held.
 
 const (
 	holdTime  = 500 * time.Microsecond
@@ -66,6 +72,7 @@ type tcpSegment struct {
 	data  int
 	flags header.TCPFlags
 	ack   seqnum.Value
+	full  bool // its sender has no room for data: the window is zero
 }
 
 // flip makes of a segment that leaves one end one that arrives at the other.
@@ -90,6 +97,7 @@ func (s *tcpSegment) parse(pkt *stack.PacketBuffer) bool {
 		return false
 	}
 	s.data, s.flags, s.ack = pkt.Data().Size(), tcp.Flags(), seqnum.Value(tcp.AckNumber())
+	s.full = tcp.WindowSize() == 0
 	copy(s.talk.local[:], src)
 	copy(s.talk.remote[:], dst)
 	s.talk.localPort, s.talk.remotePort = tcp.SourcePort(), tcp.DestinationPort()
@@ -101,15 +109,19 @@ func (h *ackHold) received(s *tcpSegment) {
 	if s.data == 0 || s.data > smallData && !h.live.Load() {
 		return
 	}
+	var free *stack.PacketBuffer
 	h.mu.Lock()
 	if s.talk != h.talk {
+		// What is held belongs to the connection that is watched, always.
+		free, h.held = h.held, nil
 		h.talk, h.asked, h.polite = s.talk, 0, false
 	}
 	h.asked++
-	var free *stack.PacketBuffer
 	if h.asked > 1 || s.data > smallData {
 		h.asked, h.polite = 2, false
-		free, h.held = h.held, nil
+		if free == nil {
+			free, h.held = h.held, nil
+		}
 	}
 	h.live.Store(true)
 	h.mu.Unlock()
@@ -134,7 +146,7 @@ func (h *ackHold) sending(s *tcpSegment, clone func() *stack.PacketBuffer) bool 
 		h.polite = h.asked == 1
 		h.asked = 0
 	}
-	hold := same && s.data == 0 && s.flags == header.TCPFlagAck && h.polite && h.asked == 1 && old == nil && !h.closed
+	hold := same && s.data == 0 && s.flags == header.TCPFlagAck && !s.full && h.polite && h.asked == 1 && old == nil && !h.closed
 	if hold {
 		h.held, h.ack = clone(), s.ack
 		h.arm()
@@ -171,7 +183,8 @@ func (h *ackHold) expire() {
 	old := h.held
 	h.held, h.armed = nil, false
 	if old != nil {
-		h.polite = false
+		// The answer comes too late to make the next one polite.
+		h.asked, h.polite = 2, false
 	}
 	h.mu.Unlock()
 	if old != nil {

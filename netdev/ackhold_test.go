@@ -167,6 +167,24 @@ func TestAckHold(t *testing.T) {
 			t.Error("held for a connection that asked nothing")
 		}
 	})
+	t.Run("another connection's question", func(t *testing.T) {
+		l := newHoldLab(t)
+		l.converse()
+		l.in(7, 10)
+		l.out(7, 0, ackOnly, 2)
+		l.in(8, 10)
+		l.expect(1)
+		l.out(8, 10, ackOnly, 9) // a number of another connection, which says nothing of the first
+		l.expect(1)
+	})
+	t.Run("another connection's large segment", func(t *testing.T) {
+		l := newHoldLab(t)
+		l.converse()
+		l.in(7, 10)
+		l.out(7, 0, ackOnly, 2)
+		l.in(8, smallData+1)
+		l.expect(1)
+	})
 	t.Run("an older acknowledgement does not replace it", func(t *testing.T) {
 		l := newHoldLab(t)
 		l.converse()
@@ -184,6 +202,15 @@ func TestAckHold(t *testing.T) {
 			t.Error("a FIN was held")
 		}
 		l.expect(0)
+	})
+	t.Run("a window of zero", func(t *testing.T) {
+		l := newHoldLab(t)
+		l.converse()
+		l.in(7, 10)
+		s := tcpSegment{talk: talk{remotePort: 7}, flags: ackOnly, ack: 2, full: true}
+		if l.sending(&s, func() *stack.PacketBuffer { return nil }) {
+			t.Error("held")
+		}
 	})
 	t.Run("close drops it and its timer", func(t *testing.T) {
 		l := newHoldLab(t)

@@ -3,6 +3,7 @@ package sockapi
 import (
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/netip"
 	"strconv"
@@ -164,7 +165,8 @@ type connClosedError struct{ closedError }
 
 func (connClosedError) Error() string { return net.ErrClosed.Error() }
 
-// Read receives bytes, or one datagram. The end of a stream is io.EOF.
+// Read receives bytes, or one datagram. The end of a stream or of a
+// SOCK_SEQPACKET connection is io.EOF.
 func (c *endpointConn) Read(p []byte) (int, error) {
 	stream := c.s.typ == SOCK_STREAM
 	if len(p) == 0 && stream {
@@ -175,7 +177,7 @@ func (c *endpointConn) Read(p []byte) (int, error) {
 	if err != nil {
 		return 0, c.opError("read", nil, err)
 	}
-	if n == 0 && stream {
+	if n == 0 && (stream || c.s.typ == SOCK_SEQPACKET && len(p) > 0) {
 		return 0, io.EOF
 	}
 	return n, nil
@@ -232,7 +234,10 @@ func (c *endpointConn) setDeadline(t time.Time, which ...*deadline) error {
 	at := int64(0)
 	if !t.IsZero() {
 		clock := d.net.clock
-		at = max(1, int64(clock.Monotonic()+t.Sub(clock.Now()))+1)
+		now, left := clock.Monotonic(), t.Sub(clock.Now())
+		if left < math.MaxInt64-1-now { // else it is longer than can be counted: for ever
+			at = max(1, int64(now+left)+1)
+		}
 	}
 	for _, dl := range which {
 		dl.at.Store(at)
@@ -328,6 +333,9 @@ func (c *PacketConn) ReadFrom(p []byte) (int, net.Addr, error) {
 	if err != nil {
 		return 0, nil, c.opError("read", nil, err)
 	}
+	if n == 0 && c.s.typ == SOCK_SEQPACKET && len(p) > 0 {
+		return 0, nil, io.EOF
+	}
 	if from.IsZero() {
 		return n, nil, nil
 	}
@@ -384,7 +392,14 @@ func (c *endpointConn) fromGo(a net.Addr) (endpoint.Addr, error) {
 		if a == nil {
 			return endpoint.Addr{}, endpoint.EDESTADDRREQ
 		}
-		return c.s.desc.net.fromAddrPort(c.s.family, a.AddrPort())
+		ap := a.AddrPort()
+		if len(a.IP) == 0 { // package net: this host
+			ap = netip.AddrPortFrom(netip.IPv4Unspecified(), ap.Port())
+			if c.s.family == AF_INET6 {
+				ap = netip.AddrPortFrom(netip.IPv6Unspecified(), ap.Port())
+			}
+		}
+		return c.s.desc.net.fromAddrPort(c.s.family, ap)
 	case *net.UnixAddr:
 		if a == nil {
 			return endpoint.Addr{}, endpoint.EDESTADDRREQ
@@ -456,7 +471,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		if errors.As(err, &e) {
 			err = e.Unwrap()
 		}
-		return nil, l.opError("accept", l.local, err)
+		return nil, &net.OpError{Op: "accept", Net: l.network, Addr: l.local, Err: goError(err)}
 	}
 	if l.tuned {
 		s.tune()

@@ -3,6 +3,7 @@ package sockapi
 import (
 	"context"
 	"errors"
+	"net"
 	"runtime"
 	"strconv"
 	"time"
@@ -116,7 +117,9 @@ func (s *Socket) connect(d *desc, a endpoint.Addr, addr Addr, lim limit) error {
 	defer n.putWaiter(w)
 	// EAGAIN (a full backlog of AF_UNIX) is waited out here, EINPROGRESS below.
 	err := d.wait(w, endpoint.Out, lim, func() error { return ep.Connect(a) })
-	if err != endpoint.EINPROGRESS || lim.until == atOnce {
+	// As Linux, a call in blocking mode joins an attempt that is under way.
+	joins := err == endpoint.EALREADY && lim.until == noLimit
+	if !joins && err != endpoint.EINPROGRESS || lim.until == atOnce {
 		return fail("connect", addr, err)
 	}
 	// Another connect tells how the attempt ended: nil, from where on it is
@@ -127,6 +130,9 @@ func (s *Socket) connect(d *desc, a endpoint.Addr, addr Addr, lim limit) error {
 		}
 		return ep.Connect(a)
 	})
+	if joins && err == endpoint.EISCONN {
+		err = nil // whoever began it was told
+	}
 	return fail("connect", addr, err)
 }
 
@@ -245,6 +251,14 @@ func (e *attemptErrors) Timeout() bool {
 	t, ok := e.all[len(e.all)-1].(interface{ Timeout() bool })
 	return ok && t.Timeout()
 }
+
+// Temporary reports whether trying the last one again may help.
+func (e *attemptErrors) Temporary() bool {
+	t, ok := e.all[len(e.all)-1].(interface{ Temporary() bool })
+	return ok && t.Temporary()
+}
+
+var _ net.Error = (*attemptErrors)(nil)
 
 // WithConnection is [Net.CreateConnection] as a context manager: it calls use
 // with the socket, always closes it, drops an error of that close, and returns

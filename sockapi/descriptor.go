@@ -66,6 +66,18 @@ func (n *Net) retain(fd int) (*file, error) {
 	return f, nil
 }
 
+// retain is Net.retain for a descriptor whose number may have been closed and
+// given out again.
+func (d *desc) retain() (*file, error) {
+	d.net.mu.Lock()
+	defer d.net.mu.Unlock()
+	if d.fd >= len(d.net.table) || d.net.table[d.fd] != d {
+		return nil, errClosed
+	}
+	d.file.Retain()
+	return d.file, nil
+}
+
 // close takes the descriptor out of its table and ends the calls made through
 // it. It reports false if that had been done before.
 func (d *desc) close() bool {
@@ -138,10 +150,11 @@ func (n *Net) Adopt(fd int) (*Socket, error) {
 	return newSocket(d, d.file.family, d.file.typ, d.file.proto), nil
 }
 
-// CloseFd closes a descriptor, os.close. EBADF if it is not open.
+// CloseFd closes a descriptor, os.close. SO_LINGER counts as in
+// [Socket.Close]. EBADF if it is not open.
 func (n *Net) CloseFd(fd int) error {
 	d, err := n.lookup(fd)
-	if err == nil && !d.close() {
+	if err == nil && !d.closeLingering() {
 		err = errClosed
 	}
 	return fail("close", nil, err)
@@ -179,9 +192,9 @@ func (s *Socket) Dup() (*Socket, error) {
 		return nil, fail("dup", nil, err)
 	}
 	d.net.gate(d.fd, d, "dup")
-	f, err := d.net.retain(d.fd)
+	f, err := d.retain()
 	if err != nil {
-		return nil, fail("dup", nil, errClosed)
+		return nil, fail("dup", nil, err)
 	}
 	copied, err := d.net.install(f)
 	if err != nil {

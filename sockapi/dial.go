@@ -89,18 +89,19 @@ func (n *Net) DialContext(ctx context.Context, network, address string) (net.Con
 		return nil, dialError(network, nil, err)
 	}
 	var all []error
-	for _, a := range targets {
-		s, err := n.dialOne(ctx, nw, a.Family, 0, a)
+	var last endpoint.Addr
+	for _, last = range targets {
+		s, err := n.dialOne(ctx, nw, last.Family, 0, last)
 		if err == nil {
 			s.tune()
 			return s.goConn(), nil
 		}
-		all = append(all, dialError(network, n.goAddr(network[:3], a), err))
+		all = append(all, cause(err))
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	return nil, lastOf(all)
+	return nil, dialError(network, n.goAddr(network[:3], last), lastOf(all))
 }
 
 // goConn is the adapter that fits the socket's type.
@@ -112,11 +113,16 @@ func (s *Socket) goConn() net.Conn {
 }
 
 func dialError(network string, addr net.Addr, err error) error {
-	var e *Error
-	if errors.As(err, &e) {
-		err = e.Unwrap()
+	return &net.OpError{Op: "dial", Net: network, Addr: addr, Err: goError(cause(err))}
+}
+
+// cause takes the call's name and address off an error, for a *net.OpError
+// that says them its own way.
+func cause(err error) error {
+	if e, ok := err.(*Error); ok {
+		return e.Unwrap()
 	}
-	return &net.OpError{Op: "dial", Net: network, Addr: addr, Err: goError(err)}
+	return err
 }
 
 func (n *Net) dialOne(ctx context.Context, nw network, family, proto int, a endpoint.Addr) (*Socket, error) {
@@ -174,8 +180,9 @@ func (n *Net) targets(ctx context.Context, nw network, address string, flags int
 
 // Listen listens on a tcp, tcp4, tcp6, unix or unixpacket address, as
 // net.Listen does: SO_REUSEADDR is set, the backlog is SOMAXCONN, and an empty
-// host with tcp listens on both versions of IP where both are served. The
-// result is a [*Listener].
+// host, or ::, with tcp listens on both versions of IP where both are served.
+// Of a name's addresses it takes an IPv4 one if there is one. The result is a
+// [*Listener].
 func (n *Net) Listen(network, address string) (net.Listener, error) {
 	l, err := n.listen(network, address)
 	if err != nil {
@@ -249,6 +256,9 @@ func (n *Net) bound(nw network, address string) (*Socket, error) {
 		}
 		return n.bindNew(nw, AF_UNIX, a, false)
 	}
+	if address == "" { // package net: any address and port
+		address = ":0"
+	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
@@ -258,7 +268,12 @@ func (n *Net) bound(nw network, address string) (*Socket, error) {
 		return nil, err
 	}
 	a := targets[0]
-	dual := host == "" && nw.family == AF_UNSPEC && n.stack.Serves(AF_INET6) && n.stack.Serves(AF_INET)
+	for _, other := range targets {
+		if !a.IP.Is4() && other.IP.Is4() {
+			a = other // of a name's addresses package net takes an IPv4 one
+		}
+	}
+	dual := (host == "" || a.IP == netip.IPv6Unspecified()) && nw.family == AF_UNSPEC && n.stack.Serves(AF_INET6) && n.stack.Serves(AF_INET)
 	if dual {
 		a = endpoint.Addr{Family: AF_INET6, IP: netip.IPv6Unspecified(), Port: a.Port}
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"usersock/resolver"
 	. "usersock/sockapi"
 	"usersock/stack"
 	"usersock/stack/endpoint"
@@ -249,5 +250,21 @@ func TestSyscallConnIsHonest(t *testing.T) {
 	defer stop()
 	if raw, err := a.(syscall.Conn).SyscallConn(); raw != nil || !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("%v %v, want ErrUnsupported", raw, err)
+	}
+}
+
+// TestDialTriesAll: an error after several addresses is one *net.OpError, in
+// which each reason can be found.
+func TestDialTriesAll(t *testing.T) {
+	s, err := stack.New(stack.Config{})
+	check(t, err)
+	defer s.Close()
+	n, err := New(Config{Stack: s, Resolver: resolver.Config{Hosts: "127.0.0.1 two\n198.51.100.1 two\n"}})
+	check(t, err)
+	defer n.Close()
+	_, err = n.Dial("tcp", "two:80")
+	op, ok := err.(*net.OpError)
+	if !ok || op.Op != "dial" || !errors.Is(err, endpoint.ECONNREFUSED) || !errors.Is(err, endpoint.ENETUNREACH) {
+		t.Errorf("%T %v, want a *net.OpError with ECONNREFUSED and ENETUNREACH", err, err)
 	}
 }

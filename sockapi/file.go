@@ -69,6 +69,10 @@ func (f *file) enlist(w *watch, owner *desc, want endpoint.Events) {
 	f.mu.Unlock()
 	if !f.notified.Load() && !f.notified.Swap(true) {
 		f.ep.Notify(f)
+		if f.virtual == nil && f.watching.Load() > 1 {
+			// Others have enlisted meanwhile and tried without a sink.
+			f.Event(^endpoint.Events(0))
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package sockapi
 
 import (
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,13 +78,12 @@ func (n *Net) Close() error {
 	open := n.table[firstFd:]
 	n.table = n.table[:firstFd]
 	n.mu.Unlock()
-	var errs []error
 	for _, d := range open {
 		if d != nil {
-			errs = append(errs, d.end())
+			d.end() // an error says that another goroutine is closing it
 		}
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // Getdefaulttimeout returns the timeout of new sockets: Forever, 0

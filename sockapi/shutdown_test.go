@@ -74,7 +74,7 @@ func TestShutdownGivesUp(t *testing.T) {
 // closed does not wait for ever.
 func TestStackCloseEndsCalls(t *testing.T) {
 	for name, make := range map[string]func(*testing.T, *Net, *Net) (*Socket, func()){
-		"TCP": stream, "UDP": datagram, "AF_UNIX": unixStream,
+		"TCP": stream, "UDP": datagram, "UDP without a port": unbound, "AF_UNIX": unixStream,
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := hosts(t)
@@ -94,4 +94,10 @@ func newResult(call func() error) chan error {
 	result := make(chan error, 1)
 	go func() { result <- call() }()
 	return result
+}
+
+func unbound(t *testing.T, a, b *Net) (*Socket, func()) {
+	s, err := a.Socket(AF_INET, SOCK_DGRAM, 0)
+	check(t, err)
+	return s, func() {}
 }

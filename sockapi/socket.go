@@ -119,15 +119,21 @@ func (s *Socket) Close() error {
 		return nil
 	}
 	s.cleanup.Stop()
-	d := s.desc
+	s.desc.closeLingering()
+	return nil
+}
+
+// closeLingering is close for a call of the program's, which waits where
+// SO_LINGER says so.
+func (d *desc) closeLingering() bool {
 	linger := d.lingers()
 	if !d.close() {
-		return nil
+		return false
 	}
 	if linger > 0 {
 		d.linger(linger)
 	}
-	return nil
+	return true
 }
 
 // lingers returns how long the close of this descriptor has to wait: not at

@@ -114,6 +114,12 @@ func (s *Socket) recvRaw(buf []byte, flags int, lim limit) (int, endpoint.Addr, 
 	var got endpoint.Received
 	total := 0
 	try := func() (err error) {
+		if total > 0 && d.failed() {
+			// MSG_WAITALL: what has come is returned, and the error stays
+			// for the next call, as on Linux.
+			got.N = 0
+			return nil
+		}
 		got, err = d.file.ep.Recv(req)
 		return err
 	}
@@ -145,6 +151,15 @@ func (s *Socket) recvRaw(buf []byte, flags int, lim limit) (int, endpoint.Addr, 
 	return total, got.From, nil
 }
 
+// failed reports whether an error is pending with no bytes before it.
+func (d *desc) failed() bool {
+	if d.file.ep.Ready(0)&endpoint.Err == 0 {
+		return false
+	}
+	in, _ := d.file.ep.Queued()
+	return in <= 0
+}
+
 // recvAlloc receives into a buffer of its own. For a stream the buffer is no
 // larger than what waits, so that a large n costs nothing.
 func (s *Socket) recvAlloc(op string, n, flags int) ([]byte, endpoint.Addr, error) {
@@ -153,7 +168,7 @@ func (s *Socket) recvAlloc(op string, n, flags int) ([]byte, endpoint.Addr, erro
 	}
 	lim := s.callLimit(flags)
 	size := n
-	if s.typ == SOCK_STREAM && flags&(MSG_WAITALL|MSG_TRUNC) == 0 && n > smallRecv {
+	if s.typ == SOCK_STREAM && flags&(MSG_WAITALL|MSG_TRUNC|MSG_OOB) == 0 && n > smallRecv {
 		waiting, err := s.readable(op, lim)
 		if err != nil {
 			return nil, endpoint.Addr{}, err
@@ -186,6 +201,10 @@ func (s *Socket) readable(op string, lim limit) (int, error) {
 	if waiting, _ := ep.Queued(); waiting > 0 || lim.until == atOnce {
 		return waiting, nil
 	}
+	// What is not connected never gets readable, and says so at once.
+	if _, err := ep.Recv(endpoint.RecvRequest{Flags: MSG_PEEK}); err != nil && err != endpoint.EAGAIN {
+		return 0, fail(op, nil, d.outcome(err))
+	}
 	w := d.net.getWaiter()
 	defer d.net.putWaiter(w)
 	err = d.wait(w, endpoint.In, lim, func() error {
@@ -202,13 +221,16 @@ func (s *Socket) readable(op string, lim limit) (int, error) {
 // mode takes all of them; with a timeout, or without waiting, it may take
 // fewer.
 func (s *Socket) Send(data []byte, flags ...int) (int, error) {
-	all := joinFlags(flags)
-	lim := s.callLimit(all)
-	n, err := s.sendRaw(data, endpoint.Addr{}, all, lim, lim.until == noLimit)
+	return s.send("send", nil, data, endpoint.Addr{}, joinFlags(flags))
+}
+
+func (s *Socket) send(op string, addr Addr, data []byte, to endpoint.Addr, flags int) (int, error) {
+	lim := s.callLimit(flags)
+	n, err := s.sendRaw(data, to, flags, lim, lim.until == noLimit)
 	if n > 0 && err != errClosed {
 		return n, nil // as Linux: an error comes with the next call
 	}
-	return n, fail("send", nil, err)
+	return n, fail(op, addr, err)
 }
 
 // Sendall sends all of data, within one timeout for the whole. After an error
@@ -220,15 +242,13 @@ func (s *Socket) Sendall(data []byte, flags ...int) error {
 }
 
 // Sendto sends data to an address, as one datagram. A name in the address is
-// resolved first.
+// resolved first. On TCP the address counts for nothing, and it is Send.
 func (s *Socket) Sendto(data []byte, addr Addr, flags ...int) (int, error) {
 	_, to, err := s.target(context.Background(), "sendto", addr)
 	if err != nil {
 		return 0, err
 	}
-	all := joinFlags(flags)
-	n, err := s.sendRaw(data, to, all, s.callLimit(all), false)
-	return n, fail("sendto", addr, err)
+	return s.send("sendto", addr, data, to, joinFlags(flags))
 }
 
 // sendRaw is every sending call with one buffer. With whole set a stream goes

@@ -129,11 +129,27 @@ func (l *limit) over(clock endpoint.Clock) error {
 
 // ctxError is the reason that a context ended: a deadline is a timeout.
 func ctxError(ctx context.Context) error {
-	if err := context.Cause(ctx); err != context.DeadlineExceeded {
-		return err
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if cause != err {
+		return contextCause{cause, ctxReason(err)}
 	}
-	return contextTimeout{}
+	return ctxReason(err)
 }
+
+func ctxReason(err error) error {
+	if err == context.DeadlineExceeded {
+		return contextTimeout{}
+	}
+	return err
+}
+
+// contextCause is the cause that a program gave for the end of a context, and
+// to errors.Is and Timeout the context's own error as well.
+type contextCause struct{ cause, err error }
+
+func (e contextCause) Error() string   { return e.cause.Error() }
+func (e contextCause) Unwrap() []error { return []error{e.cause, e.err} }
+func (e contextCause) Timeout() bool   { return e.err != context.Canceled }
 
 // contextTimeout is both a timeout of the socket calls and the context's.
 type contextTimeout struct{ timeoutError }

@@ -72,7 +72,7 @@ type Interface struct {
 type Route struct {
 	Dst netip.Prefix // 0.0.0.0/0 or ::/0 is the default route
 	Via netip.Addr   // the next router; not set: Dst is on the link itself
-	Dev string       // interface name; "" is the one whose prefix holds Via
+	Dev string       // interface name; "" is the one whose longest prefix holds Via
 	Src netip.Addr   // preferred source address; not set: chosen by RFC 6724
 	MTU int          // 0 is the interface's
 }

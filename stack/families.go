@@ -75,7 +75,12 @@ func (s *Stack) Open(family int, req endpoint.Request) (endpoint.Endpoint, error
 	if err != nil {
 		return nil, err
 	}
-	return f.Open(req)
+	ep, err := f.Open(req)
+	if err == nil && s.ended.Load() {
+		ep.Close() // Close may have looked before it was there
+		return nil, endpoint.ENETDOWN
+	}
+	return ep, err
 }
 
 // Pair makes two connected endpoints, as socketpair(2); EOPNOTSUPP for a
@@ -95,7 +100,13 @@ func (s *Stack) Pair(family int, req endpoint.Request) (a, b endpoint.Endpoint, 
 		ep.Close()
 		return nil, nil, endpoint.EOPNOTSUPP
 	}
-	return p.Pair(req)
+	a, b, err = p.Pair(req)
+	if err == nil && s.ended.Load() {
+		a.Close()
+		b.Close()
+		return nil, nil, endpoint.ENETDOWN
+	}
+	return a, b, err
 }
 
 func (s *Stack) family(family int, req endpoint.Request) (endpoint.Family, endpoint.Request, error) {

@@ -110,9 +110,19 @@ func (s *Stack) Attach(in Interface) error {
 		end.Clock(s.clock)
 	}
 	if err := s.net.CreateNICWithOptions(id, end.Endpoint, gvstack.NICOptions{Name: name}); err != nil {
+		// Netstack keeps an interface that it made and could not enable.
+		if s.net.RemoveNIC(id) != nil {
+			end.Endpoint.Close()
+		}
 		s.freeName(name)
-		end.Endpoint.Close()
 		return fmt.Errorf("stack: attach %q: %w", name, inet.Errno(err))
+	}
+	if s.ended.Load() {
+		// Close, which says so first, may have listed the interfaces before
+		// this one was there.
+		s.net.RemoveNIC(id)
+		s.freeName(name)
+		return fmt.Errorf("stack: attach %q: %w", name, endpoint.ENETDOWN)
 	}
 	for _, a := range in.Addrs {
 		if err := s.AddAddr(name, a); err != nil {
@@ -169,15 +179,18 @@ func (s *Stack) Detach(name string) error {
 	if err != nil {
 		return fmt.Errorf("stack: detach: %w", err)
 	}
-	s.freeName(name)
+	// The name is free when the interface is gone, not before: netstack would
+	// refuse another interface of that name.
 	if err := s.net.RemoveNIC(id); err != nil {
 		return fmt.Errorf("stack: detach %q: %w", name, inet.Errno(err))
 	}
+	s.freeName(name)
 	return nil
 }
 
 // AddAddr gives an interface an address and adds the route of its prefix.
-// EEXIST if it has the address already.
+// EEXIST if it has the address already, EINVAL for an IPv6 address where the MTU
+// is under 1280.
 func (s *Stack) AddAddr(dev string, addr netip.Prefix) error {
 	if err := s.cfg.checkAddr(addr); err != nil {
 		return fmt.Errorf("stack: add address: %w", err)
@@ -186,10 +199,19 @@ func (s *Stack) AddAddr(dev string, addr netip.Prefix) error {
 	if err != nil {
 		return fmt.Errorf("stack: add address %v: %w", addr, err)
 	}
+	if info, ok := s.net.SingleNICInfo(id); ok && addr.Addr().Is6() && info.MTU < minMTU6 {
+		return fmt.Errorf("stack: add address %v to %q: MTU %d is less than %d: %w", addr, dev, info.MTU, minMTU6, endpoint.EINVAL)
+	}
 	if terr := s.net.AddProtocolAddress(id, protocolAddress(addr), gvstack.AddressProperties{}); terr != nil {
 		return fmt.Errorf("stack: add address %v to %q: %w", addr, dev, inet.Errno(terr))
 	}
-	s.net.AddRoute(tcpip.Route{Destination: subnet(addr.Masked()), NIC: id})
+	own := prefixRoute(addr, id)
+	for _, have := range s.net.GetRouteTable() {
+		if sameRoute(have, own) {
+			return nil // another address brought it
+		}
+	}
+	s.net.AddRoute(own)
 	return nil
 }
 
@@ -213,9 +235,14 @@ func (s *Stack) RemoveAddr(dev string, addr netip.Prefix) error {
 			return nil
 		}
 	}
-	gone := tcpip.Route{Destination: subnet(addr.Masked()), NIC: id}
-	s.net.RemoveRoutes(func(r tcpip.Route) bool { return r.Equal(gone) })
+	gone := prefixRoute(addr, id)
+	s.net.RemoveRoutes(func(r tcpip.Route) bool { return sameRoute(r, gone) })
 	return nil
+}
+
+// prefixRoute is the route that an interface's address brings.
+func prefixRoute(addr netip.Prefix, id tcpip.NICID) tcpip.Route {
+	return tcpip.Route{Destination: subnet(addr.Masked()), NIC: id}
 }
 
 // Interfaces lists the interfaces by index.

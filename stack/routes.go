@@ -41,13 +41,19 @@ func (s *Stack) AddRoute(r Route) error {
 	return nil
 }
 
-// RemoveRoute takes a route away; ESRCH if there is none like it.
+// RemoveRoute takes a route away: one to Dst over the interface, and with the
+// router, source address and MTU of r as far as they are set. ESRCH if there is
+// none like it.
 func (s *Stack) RemoveRoute(r Route) error {
 	gr, err := s.route(r)
 	if err != nil {
 		return fmt.Errorf("stack: remove route: %w", err)
 	}
-	if s.net.RemoveRoutes(func(have tcpip.Route) bool { return have.Equal(gr) }) == 0 {
+	like := func(have tcpip.Route) bool {
+		return have.Equal(gr) && (!r.Via.IsValid() || have.Gateway == gr.Gateway) &&
+			(!r.Src.IsValid() || have.SourceHint == gr.SourceHint) && (r.MTU == 0 || have.MTU == gr.MTU)
+	}
+	if s.net.RemoveRoutes(like) == 0 {
 		return fmt.Errorf("stack: remove route to %v: %w", r.Dst, endpoint.ESRCH)
 	}
 	return nil
@@ -84,15 +90,24 @@ func (s *Stack) route(r Route) (tcpip.Route, error) {
 		gr.NIC = id
 		return gr, err
 	}
+	longest := -1
 	for _, in := range s.Interfaces() {
 		for _, a := range in.Addrs {
-			if a.Masked().Contains(r.Via.WithZone("")) {
-				gr.NIC = tcpip.NICID(in.Index)
-				return gr, nil
+			if a.Bits() > longest && a.Masked().Contains(r.Via.WithZone("")) {
+				gr.NIC, longest = tcpip.NICID(in.Index), a.Bits()
 			}
 		}
 	}
+	if longest >= 0 {
+		return gr, nil
+	}
 	return gr, fmt.Errorf("route to %v: no interface reaches router %v: %w", r.Dst, r.Via, endpoint.ENETUNREACH)
+}
+
+// sameRoute reports whether two routes go to the same network in the same way.
+// Netstack's Equal looks at the network and the interface alone.
+func sameRoute(a, b tcpip.Route) bool {
+	return a.Equal(b) && a.Gateway == b.Gateway && a.SourceHint == b.SourceHint && a.MTU == b.MTU
 }
 
 // Source returns the address that a packet to dst would leave with, and

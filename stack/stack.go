@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -51,6 +52,8 @@ type Stack struct {
 // everything is closed again, the links of the configuration included.
 func New(cfg Config) (*Stack, error) {
 	realTime := cfg.Clock == nil
+	// The caller may use its slices for another host.
+	cfg.Interfaces, cfg.Families = slices.Clone(cfg.Interfaces), slices.Clone(cfg.Families)
 	if err := cfg.check(); err != nil {
 		cfg.closeLinks()
 		return nil, err
@@ -335,7 +338,7 @@ func (s *Stack) Close() error {
 		s.unix.Close()
 	}
 	if s.inet != nil {
-		s.inet.AbortAll()
+		s.inet.End()
 	}
 	s.net.Close()
 	for id := range s.net.NICInfo() {

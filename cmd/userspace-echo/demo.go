@@ -181,7 +181,7 @@ func runPart(ctx context.Context, out io.Writer, families []int, addrs [2][]neti
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return run(w)
+	return interrupted(ctx, run(w))
 }
 
 // pair runs a server and a client to their ends.

@@ -233,5 +233,5 @@ func dial(ctx context.Context, args []string, stdout, stderr io.Writer) (err err
 	defer func() { err = errors.Join(err, end()) }()
 	stop := context.AfterFunc(ctx, func() { n.Close() })
 	defer stop()
-	return clientAny(stdout, n, rest[0], o.port, message)
+	return interrupted(ctx, clientAny(stdout, n, rest[0], o.port, message))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"regexp"
 	"strings"
 	"testing"
@@ -50,6 +51,22 @@ func TestDemoEnds(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	if code := run(ctx, nil, &stdout, &stderr); code != 1 || strings.Contains(stdout.String(), "Every reply") {
 		t.Errorf("exit %d\n%s%s", code, &stdout, &stderr)
+	}
+}
+
+// TestInterrupted: the error of a call that a signal cut short names both.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	failed := errors.New("failed")
+	if err := interrupted(ctx, failed); err != failed {
+		t.Errorf("before the signal: %v", err)
+	}
+	cancel(errors.New("a signal"))
+	if err := interrupted(ctx, failed); !errors.Is(err, failed) || err.Error() != "a signal: failed" {
+		t.Errorf("after the signal: %v", err)
+	}
+	if err := interrupted(ctx, nil); err != nil {
+		t.Errorf("a success: %v", err)
 	}
 }
 

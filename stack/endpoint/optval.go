@@ -78,6 +78,7 @@ func Timeval(value []byte) (time.Duration, error) {
 	if sec >= most {
 		return 0, nil // as Linux: longer than it can count is for ever
 	}
+	sec = max(sec, -most)
 	return time.Duration(sec)*time.Second + time.Duration(usec)*time.Microsecond, nil
 }
 

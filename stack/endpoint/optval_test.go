@@ -138,3 +138,19 @@ func TestSystemClock(t *testing.T) {
 		t.Errorf("Now is %v off", d)
 	}
 }
+
+// TestTimevalFarPast: a time that counts backwards further than a Duration goes
+// is negative still.
+func TestTimevalFarPast(t *testing.T) {
+	for _, sec := range []int64{-1, -1 << 30, -1 << 34, -1 << 63} {
+		if wordSize == 4 && sec < -1<<31 {
+			continue
+		}
+		var b [2 * wordSize]byte
+		putWord(b[:wordSize], uint64(sec))
+		putWord(b[wordSize:], 999999)
+		if d, err := Timeval(b[:]); err != nil || d >= 0 {
+			t.Errorf("%d s: %v, %v; want less than 0", sec, d, err)
+		}
+	}
+}

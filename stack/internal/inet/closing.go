@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
 	"usersock/stack/endpoint"
@@ -185,7 +186,24 @@ func (p *Protocols) Drain(ctx context.Context) error {
 	}
 }
 
-// AbortAll resets every connection, and ends every listener and every bound
+// End is AbortAll for a stack that ends: what a program still does with its
+// endpoints starts no connection and no listener any more (ENETDOWN). Netstack
+// would wait for those.
+func (p *Protocols) End() {
+	p.ended.Store(true)
+	p.AbortAll()
+}
+
+// stillborn ends what a call that overtook End, or came after it, has started.
+func (p *Protocols) stillborn(raw tcpip.Endpoint) bool {
+	if !p.ended.Load() {
+		return false
+	}
+	raw.Abort()
+	return true
+}
+
+// AbortAll resets every connection, and ends every listener and every
 // datagram endpoint, of the stack: nothing is left that holds a port or a
 // timer. What was queued is lost. Endpoints that a program still holds report
 // hang-up, connections ECONNABORTED once, datagram endpoints ENETDOWN.
@@ -193,6 +211,9 @@ func (p *Protocols) AbortAll() {
 	p.aborted.Store(true)
 	for _, ep := range p.stack.RegisteredEndpoints() {
 		ep.Abort()
+	}
+	for _, u := range p.datagrams.all() {
+		u.raw.Abort() // also those without a port
 	}
 	for _, ep := range p.stack.CleanupEndpoints() {
 		ep.Abort()

@@ -23,7 +23,8 @@
 //
 // # Locks
 //
-// No lock of this package is held across a call into netstack. A notification
+// No lock of this package is held across a call into netstack, but for one while
+// the error of an ended connection is taken (see drain). A notification
 // comes under netstack's locks: it is forwarded to the sink and, for a closed
 // endpoint, takes it off the list in closing.go; nothing else happens there.
 package inet

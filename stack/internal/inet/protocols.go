@@ -48,7 +48,9 @@ type Protocols struct {
 	options   map[optionKey]*option
 	transfers sync.Pool // of *transfer
 	closing   closingList
+	datagrams udpList
 	aborted   atomic.Bool   // AbortAll was called
+	ended     atomic.Bool   // End was called
 	cookies   atomic.Uint64 // the last SO_COOKIE given out
 }
 

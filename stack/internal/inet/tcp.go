@@ -1,6 +1,7 @@
 package inet
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -22,6 +23,7 @@ type tcpEndpoint struct {
 	local atomic.Pointer[tcpip.FullAddress] // what Bind got, with its port
 	// drained is the netstack endpoint whose errors were moved to pending.
 	drained atomic.Pointer[tcp.Endpoint]
+	drainMu sync.Mutex // the turn of moving them, see drain
 }
 
 var _ endpoint.Endpoint = (*tcpEndpoint)(nil)
@@ -128,6 +130,9 @@ func (t *tcpEndpoint) Connect(a endpoint.Addr) error {
 		// tcp_connect_init of Linux does.
 		t.pending.Store(0)
 	}
+	if t.p.ended.Load() {
+		return endpoint.ENETDOWN
+	}
 	switch err := raw.Connect(fa); err.(type) {
 	case nil:
 		t.set(flagConnecting, false)
@@ -135,6 +140,7 @@ func (t *tcpEndpoint) Connect(a endpoint.Addr) error {
 		return nil
 	case *tcpip.ErrConnectStarted:
 		t.set(flagConnecting, true)
+		t.p.stillborn(raw) // its end is told as any other
 		return endpoint.EINPROGRESS
 	case *tcpip.ErrAlreadyConnecting:
 		return endpoint.EALREADY
@@ -168,6 +174,9 @@ func (t *tcpEndpoint) Listen(backlog int) error {
 	if over(raw) {
 		return endpoint.EINVAL
 	}
+	if t.p.ended.Load() {
+		return endpoint.ENETDOWN
+	}
 	// One more than asked for: Linux lets the queue grow past the backlog
 	// by one, and netstack's does not.
 	if err := raw.Listen(backlog + 1); err != nil {
@@ -183,6 +192,9 @@ func (t *tcpEndpoint) Listen(backlog int) error {
 		if err != nil {
 			return bindErrno(err)
 		}
+	}
+	if t.p.stillborn(raw) {
+		return endpoint.ENETDOWN
 	}
 	t.set(flagListenShut, false)
 	return nil
@@ -384,7 +396,11 @@ func (t *tcpEndpoint) Shutdown(how int) error {
 		return errno(err)
 	}
 	if state == tcp.StateListen {
-		t.set(flagListenShut, flags&tcpip.ShutdownRead != 0)
+		if flags&tcpip.ShutdownRead != 0 {
+			// Netstack's notification came before the flag that Ready looks at.
+			t.set(flagListenShut, true)
+			t.tell(endpoint.In | endpoint.Out | endpoint.Hup | endpoint.RdHup)
+		}
 		return nil
 	}
 	if flags&tcpip.ShutdownRead != 0 {

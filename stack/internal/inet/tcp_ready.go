@@ -98,7 +98,18 @@ func (t *tcpEndpoint) connectedEvents(raw *tcp.Endpoint, state tcp.EndpointState
 
 // drain moves the error of a failed netstack endpoint to pending, once.
 // Netstack keeps the same error in two places, which would report it twice.
+//
+// To look at the error is to take it, so whoever comes while another moves it
+// has to wait, or would find none: a poll would make a connect that failed look
+// like one that did not. drainMu is the one lock that is held across a call into
+// netstack. raw has ended and is registered no more, so that the call sends
+// nothing, and no notification takes drainMu.
 func (t *tcpEndpoint) drain(raw *tcp.Endpoint) {
+	if t.drained.Load() == raw {
+		return
+	}
+	t.drainMu.Lock()
+	defer t.drainMu.Unlock()
 	if t.drained.Load() == raw {
 		return
 	}

@@ -19,6 +19,48 @@ type udpEndpoint struct {
 
 	corkMu sync.Mutex
 	corked *corkedDatagram // what MSG_MORE and UDP_CORK hold back; nil at first
+
+	prevLive, nextLive *udpEndpoint // guarded by the list's mutex
+}
+
+// udpList has the datagram endpoints that are not closed. netstack knows only
+// those that have a port.
+type udpList struct {
+	mu    sync.Mutex // a leaf
+	first *udpEndpoint
+}
+
+func (l *udpList) add(u *udpEndpoint) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	u.nextLive = l.first
+	if l.first != nil {
+		l.first.prevLive = u
+	}
+	l.first = u
+}
+
+func (l *udpList) remove(u *udpEndpoint) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if u.prevLive != nil {
+		u.prevLive.nextLive = u.nextLive
+	} else {
+		l.first = u.nextLive
+	}
+	if u.nextLive != nil {
+		u.nextLive.prevLive = u.prevLive
+	}
+	u.prevLive, u.nextLive = nil, nil
+}
+
+func (l *udpList) all() (list []*udpEndpoint) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for u := l.first; u != nil; u = u.nextLive {
+		list = append(list, u)
+	}
+	return list
 }
 
 var _ endpoint.Endpoint = (*udpEndpoint)(nil)
@@ -36,6 +78,7 @@ func openUDP(f *family, req endpoint.Request) (endpoint.Endpoint, error) {
 	ops.SetSendBufferSize(udpBuffer, false)
 	ops.SetReceiveBufferSize(udpBuffer, false)
 	u.raw = raw
+	f.p.datagrams.add(u)
 	return u, nil
 }
 
@@ -182,6 +225,7 @@ func (u *udpEndpoint) Shutdown(how int) error {
 // Close implements endpoint.Endpoint.
 func (u *udpEndpoint) Close() error {
 	if !u.closed.Swap(true) {
+		u.p.datagrams.remove(u)
 		u.raw.Close()
 	}
 	return nil

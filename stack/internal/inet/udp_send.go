@@ -1,6 +1,8 @@
 package inet
 
 import (
+	"bytes"
+
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/transport"
@@ -163,7 +165,11 @@ func (u *udpEndpoint) sendCorked(m endpoint.Message) (int, error) {
 		}
 		c.started = true
 		c.to = m.To
-		c.control = append(c.control[:0], m.Control...)
+		c.control = c.control[:0]
+		for _, item := range m.Control { // the caller keeps its buffers
+			item.Data = bytes.Clone(item.Data)
+			c.control = append(c.control, item)
+		}
 		c.data = c.data[:0]
 	}
 	limit := maxPayload6

@@ -236,6 +236,9 @@ func (e *Endpoint) Close() error {
 	}
 	e.state.Store(closed)
 	e.shut.Store(shutRead | shutWrite)
+	if e.typ == endpoint.SOCK_DGRAM {
+		e.peer.Store(nil) // who sends here hears that it is closed, not EPERM
+	}
 	f.dropName(e)
 	e.stopWaiting()
 	pending := e.pending

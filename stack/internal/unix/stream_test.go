@@ -446,3 +446,36 @@ func TestOptionsTable(t *testing.T) {
 		seen[o.Name] = true
 	}
 }
+
+// A datagram endpoint that had a peer of its own and is closed refuses, as any
+// closed one: EPERM was for its lifetime.
+func TestClosedDatagramPeer(t *testing.T) {
+	f := New(Config{})
+	dgram := endpoint.Request{Type: endpoint.SOCK_DGRAM}
+	a, b, c := newOpen(t, f, dgram), newOpen(t, f, dgram), newOpen(t, f, dgram)
+	for _, x := range []struct {
+		e    *Endpoint
+		path string
+	}{{b, "b"}, {c, "c"}} {
+		if err := x.e.Bind(endpoint.Unix(x.path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := a.Connect(endpoint.Unix("b")); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Connect(endpoint.Unix("c")); err != nil {
+		t.Fatal(err)
+	}
+	m := endpoint.Message{Bufs: [][]byte{{1}}}
+	if _, err := a.Send(m); err != endpoint.EPERM {
+		t.Errorf("to an endpoint connected elsewhere: %v, want EPERM", err)
+	}
+	b.Close()
+	if _, err := a.Send(m); err != endpoint.ECONNREFUSED {
+		t.Errorf("after it has closed: %v, want ECONNREFUSED", err)
+	}
+	if _, err := a.Send(m); err != endpoint.ENOTCONN {
+		t.Errorf("the peer is gone: %v, want ENOTCONN", err)
+	}
+}

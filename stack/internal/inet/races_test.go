@@ -1,0 +1,104 @@
+package inet
+
+import (
+	"sync"
+	"testing"
+
+	"usersock/stack/endpoint"
+)
+
+// The error of a connect that failed is told once, to whoever asks, also while
+// another goroutine polls.
+func TestConnectErrorWhilePolled(t *testing.T) {
+	p := newProtocols(t, true, false)
+	for range 100 {
+		c := open(t, p, endpoint.AF_INET, endpoint.SOCK_STREAM)
+		if err := c.Connect(inet(lo4, 9)); err != endpoint.EINPROGRESS {
+			wantErrno(t, "connect", err, endpoint.ECONNREFUSED)
+			continue
+		}
+		var pollers sync.WaitGroup
+		for range 3 {
+			pollers.Go(func() {
+				for c.Ready(endpoint.Out)&endpoint.Hup == 0 {
+				}
+			})
+		}
+		for c.Ready(endpoint.Out)&endpoint.Hup == 0 {
+		}
+		wantErrno(t, "SO_ERROR", c.soError(), endpoint.ECONNREFUSED)
+		pollers.Wait()
+		check(t, c.soError())
+		check(t, c.Close())
+	}
+}
+
+// What Shutdown of a listener changes is told, and stays.
+func TestListenerShutdown(t *testing.T) {
+	p := newProtocols(t, true, false)
+	l := open(t, p, endpoint.AF_INET, endpoint.SOCK_STREAM)
+	check(t, l.Bind(inet(lo4, 0)))
+	check(t, l.Listen(1))
+	early := make(chan endpoint.Events, 8)
+	l.Endpoint.(*tcpEndpoint).sink = eventFunc(func(endpoint.Events) {
+		early <- l.Ready(endpoint.In)
+	})
+	check(t, l.Shutdown(endpoint.SHUT_RD))
+	last := endpoint.Events(0)
+	for len(early) > 0 {
+		last = <-early
+	}
+	if last&endpoint.Hup == 0 {
+		t.Errorf("the last event came when %v held, before hang-up", last)
+	}
+	check(t, l.Shutdown(endpoint.SHUT_WR))
+	if e := l.Ready(endpoint.In); e&endpoint.Hup == 0 {
+		t.Errorf("after SHUT_WR too: %v, want hang-up", e)
+	}
+}
+
+// eventFunc is a sink.
+type eventFunc func(endpoint.Events)
+
+func (f eventFunc) Event(e endpoint.Events) { f(e) }
+
+// After End nothing starts.
+func TestEnd(t *testing.T) {
+	p := newProtocols(t, true, false)
+	l := open(t, p, endpoint.AF_INET, endpoint.SOCK_STREAM)
+	check(t, l.Bind(inet(lo4, 0)))
+	c := open(t, p, endpoint.AF_INET, endpoint.SOCK_STREAM)
+	p.End()
+	wantErrno(t, "listen", l.Listen(1), endpoint.ENETDOWN)
+	wantErrno(t, "connect", c.Connect(inet(lo4, 9)), endpoint.ENETDOWN)
+	if left := p.stack.RegisteredEndpoints(); len(left) != 0 {
+		t.Errorf("%d endpoints are left", len(left))
+	}
+}
+
+// The control items of a datagram that is held back are the endpoint's own.
+func TestCorkKeepsNoBuffer(t *testing.T) {
+	p := newProtocols(t, true, false)
+	a := open(t, p, endpoint.AF_INET, endpoint.SOCK_DGRAM)
+	b := open(t, p, endpoint.AF_INET, endpoint.SOCK_DGRAM)
+	check(t, b.Bind(inet(lo4, 0)))
+	check(t, b.SetOption(endpoint.SOL_IP, endpoint.IP_RECVTTL, intData(1)))
+	ttl := intData(42)
+	_, err := a.Send(endpoint.Message{
+		Bufs: [][]byte{[]byte("x")}, To: b.local(), Flags: endpoint.MSG_MORE,
+		Control: []endpoint.Control{{Level: endpoint.SOL_IP, Type: endpoint.IP_TTL, Data: ttl}},
+	})
+	check(t, err)
+	copy(ttl, intData(7))
+	_, err = a.Send(endpoint.Message{Bufs: [][]byte{[]byte("y")}})
+	check(t, err)
+	b.await(endpoint.In)
+	got, err := b.Recv(endpoint.RecvRequest{Bufs: [][]byte{make([]byte, 9)}, Control: true})
+	check(t, err)
+	if len(got.Control) != 1 {
+		t.Fatalf("control items %v", got.Control)
+	}
+	if v, _ := endpoint.Int(got.Control[0].Data); v != 42 {
+		t.Errorf("TTL %d, want 42", v)
+	}
+}
