@@ -114,6 +114,14 @@ func (cfg *Config) check() error {
 			return fmt.Errorf("stack: Interfaces[%d]: %w", i, err)
 		}
 	}
+	for i := range cfg.Interfaces {
+		// The others get what the named ones leave free.
+		for n := 0; cfg.Interfaces[i].Name == ""; n++ {
+			if free := fmt.Sprintf("eth%d", n); !names[free] {
+				cfg.Interfaces[i].Name, names[free] = free, true
+			}
+		}
+	}
 	for i, r := range cfg.Routes {
 		if err := r.check(); err != nil {
 			return fmt.Errorf("stack: Routes[%d]: %w", i, err)

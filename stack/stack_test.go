@@ -190,3 +190,26 @@ func TestAddressesAndRoutesChangeWhileItRuns(t *testing.T) {
 		t.Errorf("the loopback interface: %v, want EPERM", err)
 	}
 }
+
+// TestNamesOfInterfaces: interfaces without a name get what the others leave.
+func TestNamesOfInterfaces(t *testing.T) {
+	var list []stack.Interface
+	for _, name := range []string{"", "eth0", "", "eth2"} {
+		a, b := netdev.Pair(netdev.PairConfig{})
+		defer netdev.Close(b)
+		list = append(list, stack.Interface{Name: name, Link: a})
+	}
+	s, err := stack.New(stack.Config{Interfaces: list})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for i, want := range []string{"lo", "eth1", "eth0", "eth3", "eth2"} {
+		if got := s.Interfaces()[i].Name; got != want {
+			t.Errorf("interface %d is %q, want %q", i+1, got, want)
+		}
+	}
+	if list[0].Name != "" {
+		t.Error("the caller's slice was changed")
+	}
+}
