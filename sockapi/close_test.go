@@ -62,8 +62,18 @@ func TestCloseEndsBlockedCalls(t *testing.T) {
 					result <- c.call(s)
 				}()
 				<-started
-				for range i % 7 {
-					runtime.Gosched() // so that the close comes at many moments
+				if i%2 == 0 {
+					// The close finds the call asleep, or about to be.
+					for !Waiting(s) && len(result) == 0 {
+						runtime.Gosched()
+					}
+				} else {
+					for range i % 7 {
+						runtime.Gosched() // it comes at some other moment
+					}
+				}
+				if len(result) > 0 {
+					t.Fatalf("round %d: the call did not block: %v", i, <-result)
 				}
 				if err := s.Close(); err != nil {
 					t.Fatal("close:", err)

@@ -113,6 +113,7 @@ func (s *Socket) connectTo(ctx context.Context, addr Addr, lim func() limit) err
 func (s *Socket) connect(d *desc, a endpoint.Addr, addr Addr, lim limit) error {
 	n, ep := d.net, d.file.ep
 	n.gate(d.fd, d, "connect")
+	d.file.later.Store(0)
 	w := n.getWaiter()
 	defer n.putWaiter(w)
 	// EAGAIN (a full backlog of AF_UNIX) is waited out here, EINPROGRESS below.

@@ -78,7 +78,7 @@ func (n *Net) DialContext(ctx context.Context, network, address string) (net.Con
 		a, err := goUnix(address)
 		if err == nil {
 			var s *Socket
-			if s, err = n.dialOne(ctx, nw, AF_UNIX, 0, a); err == nil {
+			if s, err = n.dialOne(ctx, nw, a); err == nil {
 				return s.goConn(), nil
 			}
 		}
@@ -91,7 +91,7 @@ func (n *Net) DialContext(ctx context.Context, network, address string) (net.Con
 	var all []error
 	var last endpoint.Addr
 	for _, last = range targets {
-		s, err := n.dialOne(ctx, nw, last.Family, 0, last)
+		s, err := n.dialOne(ctx, nw, last)
 		if err == nil {
 			s.tune()
 			return s.goConn(), nil
@@ -125,14 +125,14 @@ func cause(err error) error {
 	return err
 }
 
-func (n *Net) dialOne(ctx context.Context, nw network, family, proto int, a endpoint.Addr) (*Socket, error) {
+func (n *Net) dialOne(ctx context.Context, nw network, a endpoint.Addr) (*Socket, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, ctxError(ctx)
 	}
 	if n.stack.Virtual() != nil {
 		n.gate(-1, nil, nw.name+" "+a.String())
 	}
-	s, err := n.socket(family, nw.typ, proto)
+	s, err := n.socket(a.Family, nw.typ, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ type file struct {
 	refs    atomic.Int32 // descriptors and rights in flight
 
 	sent     atomic.Bool  // a datagram, in virtual time
+	later    atomic.Int32 // the errno that the next transfer reports, see keepLater
 	watching atomic.Int32 // length of watches, so that the sink need not lock
 	notified atomic.Bool  // the endpoint has its sink
 
@@ -101,6 +102,25 @@ func (f *file) wake(d *desc) {
 			w.waiter.signal()
 		}
 	}
+}
+
+// keepLater keeps the error of a transfer that moved some bytes before it, for
+// the next call, as Linux does: the endpoint has reported it and forgotten.
+func (f *file) keepLater(err error) {
+	if errno, ok := err.(Errno); ok && errno != endpoint.EAGAIN {
+		f.later.Store(int32(errno))
+	}
+}
+
+// takeLater returns what was kept, once.
+func (f *file) takeLater() error {
+	if f.later.Load() == 0 {
+		return nil
+	}
+	if errno := f.later.Swap(0); errno != 0 {
+		return Errno(errno)
+	}
+	return nil
 }
 
 // Retain adds a reference, for a right in flight.

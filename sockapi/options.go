@@ -44,6 +44,11 @@ func (s *Socket) getsockopt(level, name int, buf []byte) (int, error) {
 	if err != nil {
 		return 0, fail("getsockopt", nil, err)
 	}
+	if level == SOL_SOCKET && name == SO_ERROR {
+		if errno, ok := d.file.takeLater().(Errno); ok {
+			return endpoint.PutInt(buf, int(errno)), nil
+		}
+	}
 	n, err := d.file.ep.Option(level, name, buf)
 	return n, fail("getsockopt", nil, d.outcome(err))
 }

@@ -114,16 +114,10 @@ func (s *Socket) recvRaw(buf []byte, flags int, lim limit) (int, endpoint.Addr, 
 	var got endpoint.Received
 	total := 0
 	try := func() (err error) {
-		if total > 0 && d.failed() {
-			// MSG_WAITALL: what has come is returned, and the error stays
-			// for the next call, as on Linux.
-			got.N = 0
-			return nil
-		}
 		got, err = d.file.ep.Recv(req)
 		return err
 	}
-	for {
+	for err = d.file.takeLater(); err == nil; {
 		err = d.wait(w, endpoint.In, lim, try)
 		if err != nil {
 			break
@@ -139,6 +133,7 @@ func (s *Socket) recvRaw(buf []byte, flags int, lim limit) (int, endpoint.Addr, 
 	if err != nil && total == 0 {
 		return 0, endpoint.Addr{}, err
 	}
+	d.file.keepLater(err) // what MSG_WAITALL has got comes first
 	if total == 0 && len(buf) > 0 && d.closed.Load() {
 		// Not the end of the stream: our own close.
 		return 0, endpoint.Addr{}, errClosed
@@ -149,15 +144,6 @@ func (s *Socket) recvRaw(buf []byte, flags int, lim limit) (int, endpoint.Addr, 
 		total = max(total, got.Size)
 	}
 	return total, got.From, nil
-}
-
-// failed reports whether an error is pending with no bytes before it.
-func (d *desc) failed() bool {
-	if d.file.ep.Ready(0)&endpoint.Err == 0 {
-		return false
-	}
-	in, _ := d.file.ep.Queued()
-	return in <= 0
 }
 
 // recvAlloc receives into a buffer of its own. For a stream the buffer is no
@@ -228,7 +214,8 @@ func (s *Socket) send(op string, addr Addr, data []byte, to endpoint.Addr, flags
 	lim := s.callLimit(flags)
 	n, err := s.sendRaw(data, to, flags, lim, lim.until == noLimit)
 	if n > 0 && err != errClosed {
-		return n, nil // as Linux: an error comes with the next call
+		s.desc.file.keepLater(err)
+		return n, nil
 	}
 	return n, fail(op, addr, err)
 }
@@ -271,7 +258,7 @@ func (s *Socket) sendRaw(data []byte, to endpoint.Addr, flags int, lim limit, wh
 		sent += n
 		return err
 	}
-	for {
+	for err = d.file.takeLater(); err == nil; {
 		err = d.wait(w, endpoint.Out, lim, try)
 		if err != nil || !whole || sent >= len(data) {
 			break

@@ -45,7 +45,8 @@ type Config struct {
 	// attacker may reach.
 	Seed uint64
 
-	// Log receives what is worth knowing and reaches no caller; nil is silent.
+	// Log receives what happens to the host: its end at level Info, changes of
+	// interfaces, addresses and routes at level Debug. nil is silent.
 	Log *slog.Logger
 }
 

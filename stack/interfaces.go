@@ -130,6 +130,7 @@ func (s *Stack) Attach(in Interface) error {
 			return err
 		}
 	}
+	s.log.Debug("interface attached", "interface", name, "index", int(id), "mtu", end.Endpoint.MTU())
 	return nil
 }
 
@@ -185,6 +186,7 @@ func (s *Stack) Detach(name string) error {
 		return fmt.Errorf("stack: detach %q: %w", name, inet.Errno(err))
 	}
 	s.freeName(name)
+	s.log.Debug("interface detached", "interface", name)
 	return nil
 }
 
@@ -205,6 +207,7 @@ func (s *Stack) AddAddr(dev string, addr netip.Prefix) error {
 	if terr := s.net.AddProtocolAddress(id, protocolAddress(addr), gvstack.AddressProperties{}); terr != nil {
 		return fmt.Errorf("stack: add address %v to %q: %w", addr, dev, inet.Errno(terr))
 	}
+	s.log.Debug("address added", "interface", dev, "address", addr)
 	own := prefixRoute(addr, id)
 	for _, have := range s.net.GetRouteTable() {
 		if sameRoute(have, own) {
@@ -230,6 +233,7 @@ func (s *Stack) RemoveAddr(dev string, addr netip.Prefix) error {
 	if terr := s.net.RemoveAddress(id, address(addr.Addr())); terr != nil {
 		return fmt.Errorf("stack: remove address %v from %q: %w", addr, dev, inet.Errno(terr))
 	}
+	s.log.Debug("address removed", "interface", dev, "address", addr)
 	for _, other := range prefixes(info) {
 		if other != addr && other.Masked() == addr.Masked() {
 			return nil

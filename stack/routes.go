@@ -38,6 +38,7 @@ func (s *Stack) AddRoute(r Route) error {
 		}
 	}
 	s.net.AddRoute(gr)
+	s.log.Debug("route added", "to", r.Dst, "via", r.Via, "interface", s.net.FindNICNameFromID(gr.NIC))
 	return nil
 }
 
@@ -56,6 +57,7 @@ func (s *Stack) RemoveRoute(r Route) error {
 	if s.net.RemoveRoutes(like) == 0 {
 		return fmt.Errorf("stack: remove route to %v: %w", r.Dst, endpoint.ESRCH)
 	}
+	s.log.Debug("route removed", "to", r.Dst)
 	return nil
 }
 

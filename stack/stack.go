@@ -355,5 +355,6 @@ func (s *Stack) Close() error {
 		s.net.RemoveNIC(id)
 	}
 	s.net.Wait()
+	s.log.Info("host closed", "host", s.Hostname())
 	return nil
 }

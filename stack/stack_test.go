@@ -1,9 +1,12 @@
 package stack_test
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -211,5 +214,36 @@ func TestNamesOfInterfaces(t *testing.T) {
 	}
 	if list[0].Name != "" {
 		t.Error("the caller's slice was changed")
+	}
+}
+
+// TestLog: what happens to the host is told, and nothing without a logger.
+func TestLog(t *testing.T) {
+	var out bytes.Buffer
+	s, err := stack.New(stack.Config{Log: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := netdev.Pair(netdev.PairConfig{})
+	defer netdev.Close(b)
+	addr := netip.MustParsePrefix("192.0.2.1/24")
+	route := stack.Route{Dst: netip.MustParsePrefix("198.51.100.0/24"), Via: netip.MustParseAddr("192.0.2.2")}
+	for _, err := range []error{
+		s.Attach(stack.Interface{Link: a}), s.AddAddr("eth0", addr), s.AddRoute(route),
+		s.RemoveRoute(route), s.RemoveAddr("eth0", addr), s.Detach("eth0"), s.Close(),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := out.String()
+	for _, want := range []string{
+		`msg="interface attached" interface=eth0`, `msg="address added" interface=eth0 address=192.0.2.1/24`,
+		`msg="route added" to=198.51.100.0/24 via=192.0.2.2`, `msg="route removed" to=198.51.100.0/24`,
+		`msg="address removed" interface=eth0`, `msg="interface detached" interface=eth0`, `level=INFO msg="host closed" host=localhost`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the log lacks %s:\n%s", want, text)
+		}
 	}
 }

@@ -186,14 +186,6 @@ func (p *Protocols) Drain(ctx context.Context) error {
 	}
 }
 
-// End is AbortAll for a stack that ends: what a program still does with its
-// endpoints starts no connection and no listener any more (ENETDOWN). Netstack
-// would wait for those.
-func (p *Protocols) End() {
-	p.ended.Store(true)
-	p.AbortAll()
-}
-
 // stillborn ends what a call that overtook End, or came after it, has started.
 func (p *Protocols) stillborn(raw tcpip.Endpoint) bool {
 	if !p.ended.Load() {
@@ -203,12 +195,13 @@ func (p *Protocols) stillborn(raw tcpip.Endpoint) bool {
 	return true
 }
 
-// AbortAll resets every connection, and ends every listener and every
+// End resets every connection, and ends every listener and every
 // datagram endpoint, of the stack: nothing is left that holds a port or a
 // timer. What was queued is lost. Endpoints that a program still holds report
-// hang-up, connections ECONNABORTED once, datagram endpoints ENETDOWN.
-func (p *Protocols) AbortAll() {
-	p.aborted.Store(true)
+// hang-up, connections ECONNABORTED once, datagram endpoints ENETDOWN; a new
+// connection or listener is ENETDOWN, for netstack would wait for its end.
+func (p *Protocols) End() {
+	p.ended.Store(true)
 	for _, ep := range p.stack.RegisteredEndpoints() {
 		ep.Abort()
 	}

@@ -16,6 +16,9 @@ func errno(err tcpip.Error) error {
 	return number(err)
 }
 
+// Errno is errno for package stack.
+func Errno(err tcpip.Error) error { return errno(err) }
+
 func number(err tcpip.Error) endpoint.Errno {
 	switch err.(type) {
 	case *tcpip.ErrWouldBlock:

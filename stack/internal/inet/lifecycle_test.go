@@ -272,8 +272,8 @@ func TestDrain(t *testing.T) {
 	check(t, c.Close())
 }
 
-// AbortAll ends everything, whatever its state, and a holder is told.
-func TestAbortAll(t *testing.T) {
+// End ends everything, whatever its state, and a holder is told.
+func TestEndTellsHolders(t *testing.T) {
 	p := newProtocols(t, true, true)
 	c, s := pair(t, p, lo4)
 	l := open(t, p, endpoint.AF_INET, endpoint.SOCK_STREAM)
@@ -289,7 +289,7 @@ func TestAbortAll(t *testing.T) {
 	check(t, err)
 	check(t, closed.Close())
 
-	p.AbortAll()
+	p.End()
 	for _, e := range []*sock{c, s, waiting, peer, u} {
 		e.await(endpoint.Hup | endpoint.Err | endpoint.In)
 	}

@@ -49,7 +49,6 @@ type Protocols struct {
 	transfers sync.Pool // of *transfer
 	closing   closingList
 	datagrams udpList
-	aborted   atomic.Bool   // AbortAll was called
 	ended     atomic.Bool   // End was called
 	cookies   atomic.Uint64 // the last SO_COOKIE given out
 }

@@ -183,7 +183,7 @@ func (u *udpEndpoint) Recv(r endpoint.RecvRequest) (endpoint.Received, error) {
 				return endpoint.Received{}, endpoint.EBADF // closed during the call
 			}
 			if u.state() == transport.DatagramEndpointStateClosed {
-				return endpoint.Received{}, endpoint.ENETDOWN // by AbortAll
+				return endpoint.Received{}, endpoint.ENETDOWN // by End
 			}
 			return endpoint.Received{}, nil // shut down for reading
 		}

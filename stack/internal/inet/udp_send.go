@@ -132,7 +132,7 @@ func (u *udpEndpoint) sendErrno(err tcpip.Error) error {
 			if u.closed.Load() {
 				return endpoint.EBADF // closed during the call
 			}
-			return endpoint.ENETDOWN // by AbortAll
+			return endpoint.ENETDOWN // by End
 		}
 	}
 	return errno(err)
