@@ -1,7 +1,8 @@
 package netdev
 
 import (
-	"gvisor.dev/gvisor/pkg/buffer"
+	"net"
+
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
@@ -9,11 +10,12 @@ import (
 )
 
 // Device carries whole IP packets of either version, one a call, with no link
-// header. It is what others implement to write a link; [FromDevice] makes one
-// of it.
+// header; or whole Ethernet frames, see [DeviceConfig]. It is what others
+// implement to write a link; [FromDevice] makes one of it.
 type Device interface {
-	// MTU is the length of the longest packet in bytes, 68 to 65535, and at
-	// least 1280 if the device carries IPv6. It is read once.
+	// MTU is the length of the longest IP packet in bytes, 68 to 65535, and at
+	// least 1280 if the device carries IPv6. A frame is 14 bytes longer. It is
+	// read once.
 	MTU() int
 
 	// Send takes one packet, at most MTU bytes long, and does not keep it
@@ -57,12 +59,21 @@ type DeviceConfig struct {
 	// QueueLimit is how many packets may wait for the stack; 0 is 4096. What
 	// does not fit, or would exceed 32 MiB, is dropped and counted.
 	QueueLimit int
+
+	// HardwareAddr makes the link an Ethernet: the device carries frames,
+	// without a frame check sequence, and this is the stack's address on it, 6
+	// bytes, that of one station. The stack then resolves its neighbours. Empty
+	// means bare IP packets.
+	HardwareAddr net.HardwareAddr
 }
 
 // FromDevice returns the link that sends and receives through dev, and owns
-// dev from then on. There are no offloads: dev gets and gives packets with
+// dev from then on. It panics if the hardware address is none of a station. There are no offloads: dev gets and gives packets with
 // their checksums in place.
 func FromDevice(dev Device, cfg DeviceConfig) Link {
+	if err := checkHardwareAddr(cfg.HardwareAddr); err != nil {
+		panic("netdev: FromDevice: " + err.Error())
+	}
 	l := &deviceLink{}
 	l.open(dev, cfg)
 	return l
@@ -71,7 +82,7 @@ func FromDevice(dev Device, cfg DeviceConfig) Link {
 func (l *deviceLink) open(dev Device, cfg DeviceConfig) {
 	l.dev, l.queued, l.direct = dev, cfg.Queued, cfg.Direct
 	l.emit = l.write
-	l.port.init(dev.MTU(), cfg.QueueLimit)
+	l.port.init(dev.MTU(), cfg.QueueLimit, cfg.HardwareAddr)
 	l.end = wire.End{Endpoint: l, Forwards: l.setForwards, Drops: l.drops.snapshot}
 }
 
@@ -103,7 +114,7 @@ func (l *deviceLink) write(pkt *stack.PacketBuffer) {
 		l.drops.txDown.Add(1)
 		return
 	}
-	if pkt.Size() > int(l.mtu.Load()) {
+	if ipSize(pkt) > int(l.mtu.Load()) {
 		l.drops.txTooLong.Add(1)
 		return
 	}
@@ -116,8 +127,8 @@ func (l *deviceLink) write(pkt *stack.PacketBuffer) {
 
 // deliver takes a packet from the device.
 func (l *deviceLink) deliver(packet []byte) {
-	if pkt := l.inbound(packet); pkt != nil {
-		l.receive(pkt, !l.queued && (l.direct || atOnce(packet)))
+	if pkt, now := l.inbound(packet); pkt != nil {
+		l.receive(pkt, !l.queued && (l.direct || now))
 	}
 }
 
@@ -133,7 +144,7 @@ func (l *deviceLink) Attach(d stack.NetworkDispatcher) {
 
 // Capabilities implements stack.LinkEndpoint.
 func (l *deviceLink) Capabilities() stack.LinkEndpointCapabilities {
-	return plainCapabilities(l.forwards.Load())
+	return plainCapabilities(l.forwards.Load()) | l.resolution()
 }
 
 // Close implements stack.LinkEndpoint.
@@ -144,26 +155,4 @@ func (l *deviceLink) Close() {
 	l.dev.Attach(nil)
 	l.dev.Close()
 	l.split.clear()
-}
-
-// inbound makes a packet buffer of a packet from outside, or counts why it
-// cannot and returns nil. It copies packet.
-func (p *port) inbound(packet []byte) *stack.PacketBuffer {
-	proto, ok := check(packet)
-	switch {
-	case !ok:
-		p.drops.rxMalformed.Add(1)
-		return nil
-	case len(packet) > int(p.mtu.Load()):
-		p.drops.rxTooLong.Add(1)
-		return nil
-	case p.down():
-		p.drops.rxDown.Add(1)
-		return nil
-	}
-	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{
-		Payload: buffer.MakeWithView(buffer.NewViewWithData(packet)),
-	})
-	pkt.NetworkProtocolNumber = proto
-	return pkt
 }

@@ -17,7 +17,7 @@ const LoopbackMTU = 65536
 // are left out.
 func Loopback() Link {
 	l := &loopback{}
-	l.port.init(LoopbackMTU, 0)
+	l.port.init(LoopbackMTU, 0, nil)
 	l.end = wire.End{Endpoint: l, Medium: new(wire.Medium), Drops: l.drops.snapshot}
 	return l
 }

@@ -66,12 +66,12 @@ func isSuper(pkt *stack.PacketBuffer) bool {
 	return g.Type != stack.GSONone && g.MSS != 0 && pkt.Data().Size() > int(g.MSS)
 }
 
-// wireSize is the length of the longest packet that pkt is on a real wire.
+// wireSize is the length of the longest IP packet that pkt is on a real wire.
 func wireSize(pkt *stack.PacketBuffer) int {
 	if isSuper(pkt) {
-		return pkt.HeaderSize() + int(pkt.GSOOptions.MSS)
+		return pkt.HeaderSize() - linkLen(pkt) + int(pkt.GSOOptions.MSS)
 	}
-	return pkt.Size()
+	return ipSize(pkt)
 }
 
 // needsChecksum reports whether netstack left a partial checksum in pkt.
@@ -119,7 +119,7 @@ func udpChecksum(sum uint16) uint16 {
 // emit with all lengths, flags and checksums in place. emit does not keep what
 // it is given; the caller keeps pkt.
 func segment(pkt *stack.PacketBuffer, emit func(*stack.PacketBuffer)) {
-	ip, tcp := pkt.NetworkHeader().Slice(), header.TCP(pkt.TransportHeader().Slice())
+	link, ip, tcp := pkt.LinkHeader().Slice(), pkt.NetworkHeader().Slice(), header.TCP(pkt.TransportHeader().Slice())
 	if len(tcp) < header.TCPMinimumSize {
 		return
 	}
@@ -132,13 +132,16 @@ func segment(pkt *stack.PacketBuffer, emit func(*stack.PacketBuffer)) {
 		part := rest[:min(mss, len(rest))]
 		rest = rest[len(part):]
 		seg := stack.NewPacketBuffer(stack.PacketBufferOptions{
-			ReserveHeaderBytes: len(ip) + len(tcp),
+			ReserveHeaderBytes: len(link) + len(ip) + len(tcp),
 			Payload:            buffer.MakeWithView(buffer.NewViewWithData(part)),
 		})
 		t := header.TCP(seg.TransportHeader().Push(len(tcp)))
 		copy(t, tcp)
 		n := seg.NetworkHeader().Push(len(ip))
 		copy(n, ip)
+		if len(link) > 0 {
+			copy(seg.LinkHeader().Push(len(link)), link)
+		}
 		seg.NetworkProtocolNumber = pkt.NetworkProtocolNumber
 		seg.TransportProtocolNumber = header.TCPProtocolNumber
 
@@ -197,6 +200,7 @@ type datagramKey struct {
 type datagram struct {
 	number uint64 // in the order of arrival, for eviction
 	first  *buffer.View
+	link   int // length of first's Ethernet header
 	rest   []*stack.PacketBuffer
 	sum    uint16
 	need   int // bytes of the UDP datagram still to come
@@ -244,7 +248,8 @@ func (d *datagrams) fragment(pkt *stack.PacketBuffer, ip []byte, emit func(*stac
 	copy(key.dst[:], ip[24:])
 	offset := binary.BigEndian.Uint16(ip[header.IPv6MinimumSize+2:]) &^ 7
 	whole := pkt.ToView()
-	payload := whole.AsSlice()[fragmentEnd:]
+	link := linkLen(pkt)
+	payload := whole.AsSlice()[link+fragmentEnd:]
 
 	d.mu.Lock()
 	g := d.open[key]
@@ -253,9 +258,9 @@ func (d *datagrams) fragment(pkt *stack.PacketBuffer, ip []byte, emit func(*stac
 		binary.BigEndian.Uint16(payload[udpChecksumAt:]) == 0:
 		g = d.begin(key)
 		g.need = int(binary.BigEndian.Uint16(payload[udpLengthAt:]))
-		ip := header.IPv6(whole.AsSlice())
+		ip := header.IPv6(ip)
 		g.sum = header.PseudoHeaderChecksum(header.UDPProtocolNumber, ip.SourceAddress(), ip.DestinationAddress(), uint16(g.need))
-		g.first = whole
+		g.first, g.link = whole, link
 	case offset != 0 && g != nil:
 		g.rest = append(g.rest, pkt.Clone())
 		defer whole.Release()
@@ -301,8 +306,11 @@ func (d *datagrams) begin(key datagramKey) *datagram {
 }
 
 func (g *datagram) send(emit func(*stack.PacketBuffer)) {
-	binary.BigEndian.PutUint16(g.first.AsSlice()[fragmentEnd+udpChecksumAt:], udpChecksum(g.sum))
+	binary.BigEndian.PutUint16(g.first.AsSlice()[g.link+fragmentEnd+udpChecksumAt:], udpChecksum(g.sum))
 	first := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(g.first)})
+	if g.link > 0 {
+		first.LinkHeader().Consume(g.link)
+	}
 	first.NetworkHeader().Consume(fragmentEnd)
 	first.NetworkProtocolNumber = header.IPv6ProtocolNumber
 	emit(first)

@@ -48,7 +48,7 @@ func Pair(cfg PairConfig) (a, b Link) {
 	routers := new(atomic.Int32)
 	ends := [2]*pairEnd{{queued: cfg.Queued, routers: routers}, {queued: cfg.Queued, routers: routers}}
 	for i, e := range ends {
-		e.port.init(mtu, cfg.QueueLimit)
+		e.port.init(mtu, cfg.QueueLimit, nil)
 		e.peer, e.emit = ends[1-i], e.write
 		e.medium, e.hold.deliver = medium, e.peer.up
 		e.end = wire.End{Endpoint: e, Forwards: e.setForwards, Clock: e.setClock, Medium: medium, Drops: e.drops.snapshot}

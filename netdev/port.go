@@ -1,10 +1,10 @@
 package netdev
 
 import (
+	"net"
 	"sync/atomic"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
@@ -12,18 +12,23 @@ import (
 // into the attached stack. The rest of stack.LinkEndpoint is theirs.
 type port struct {
 	dispatcher atomic.Pointer[stack.NetworkDispatcher] // nil: not attached
-	mtu        atomic.Uint32
+	mtu        atomic.Uint32                           // of IP packets
+	mac        tcpip.LinkAddress                       // "": bare IP packets; see ether.go
 	closed     atomic.Bool
 	forwards   atomic.Bool // the attached stack forwards
 	inbox      queue
 	drops      drops
+	status     status
 }
 
-func (p *port) init(mtu, limit int) {
+// init prepares a port: mtu is that of IP packets, limit how many packets may
+// wait (0: the usual), mac the hardware address, or empty for bare IP packets.
+func (p *port) init(mtu, limit int, mac net.HardwareAddr) {
 	if limit <= 0 {
 		limit = queuePackets
 	}
 	p.mtu.Store(uint32(max(mtu, 0)))
+	p.mac = tcpip.LinkAddress(mac)
 	p.inbox.limit = limit
 	p.inbox.deliver = p.up
 }
@@ -94,28 +99,10 @@ func (p *port) MTU() uint32 { return p.mtu.Load() }
 // SetMTU implements stack.LinkEndpoint.
 func (p *port) SetMTU(mtu uint32) { p.mtu.Store(mtu) }
 
-// MaxHeaderLength implements stack.LinkEndpoint: there is no link header.
-func (p *port) MaxHeaderLength() uint16 { return 0 }
-
-// LinkAddress implements stack.LinkEndpoint: there are no hardware addresses.
-func (p *port) LinkAddress() tcpip.LinkAddress { return "" }
-
-// SetLinkAddress implements stack.LinkEndpoint. It has no effect.
-func (p *port) SetLinkAddress(tcpip.LinkAddress) {}
-
 // Wait implements stack.LinkEndpoint. netstack calls it with the stack's lock
 // held, so it does not wait for a delivery that may need that lock: Close
 // does.
 func (p *port) Wait() {}
-
-// ARPHardwareType implements stack.LinkEndpoint.
-func (p *port) ARPHardwareType() header.ARPHardwareType { return header.ARPHardwareNone }
-
-// AddHeader implements stack.LinkEndpoint.
-func (p *port) AddHeader(*stack.PacketBuffer) {}
-
-// ParseHeader implements stack.LinkEndpoint.
-func (p *port) ParseHeader(*stack.PacketBuffer) bool { return true }
 
 // SetOnCloseAction implements stack.LinkEndpoint. A link that ends by itself
 // stays attached and drops, as an interface without carrier does.
@@ -125,6 +112,7 @@ func (p *port) SetOnCloseAction(func()) {}
 type drops struct {
 	txDown, txTooLong, txFailed                 atomic.Uint64
 	rxDown, rxQueueFull, rxMalformed, rxTooLong atomic.Uint64
+	rxForeign                                   atomic.Uint64
 }
 
 func (d *drops) snapshot() Drops {
@@ -136,5 +124,6 @@ func (d *drops) snapshot() Drops {
 		RxQueueFull: d.rxQueueFull.Load(),
 		RxMalformed: d.rxMalformed.Load(),
 		RxTooLong:   d.rxTooLong.Load(),
+		RxForeign:   d.rxForeign.Load(),
 	}
 }

@@ -118,10 +118,13 @@ func newTUN(file tunFile, name string, mtu int) (*TUN, error) {
 	}
 	t := &tunEnd{file: file, name: name, done: make(chan struct{})}
 	t.emit = t.write
-	t.port.init(min(mtu, maxPacket), 0)
+	t.port.init(min(mtu, maxPacket), 0, nil)
 	t.end = wire.End{Endpoint: t, Forwards: t.setForwards, Drops: t.drops.snapshot}
 	return &TUN{t}, nil
 }
+
+// minMTU is the least MTU of an interface that carries IPv4 (RFC 791).
+const minMTU = 68
 
 // maxPacket is the length of the longest packet a TUN interface carries.
 const maxPacket = 65535
@@ -173,7 +176,7 @@ func (t *tunEnd) read() {
 			}
 			return
 		}
-		if pkt := t.inbound(buf[:n]); pkt != nil {
+		if pkt, _ := t.inbound(buf[:n]); pkt != nil {
 			t.up(pkt)
 		}
 	}
@@ -200,8 +203,8 @@ func (t *tunEnd) Close() {
 
 // checkTUN refuses what no system accepts, before anything is opened.
 func checkTUN(name string, cfg TUNConfig) error {
-	if cfg.MTU != 0 && (cfg.MTU < 68 || cfg.MTU > maxPacket) {
-		return fmt.Errorf("MTU %d is not within 68 to %d: %w", cfg.MTU, maxPacket, endpoint.EINVAL)
+	if cfg.MTU != 0 && (cfg.MTU < minMTU || cfg.MTU > maxPacket) {
+		return fmt.Errorf("MTU %d is not within %d to %d: %w", cfg.MTU, minMTU, maxPacket, endpoint.EINVAL)
 	}
 	return checkTUNName(name)
 }

@@ -42,9 +42,33 @@ type End struct {
 	// the other end is out of sight (a TUN, a socket).
 	Medium *Medium
 
+	// Status, if not nil, returns how the link is. It may be called at any time,
+	// also after the close, and takes no lock that is held around a call into
+	// netstack. A link without Status is always up.
+	Status func() State
+
+	// Watch, if not nil, registers the one function that is called after every
+	// change of Status, by any goroutine; nil takes it away. The function may
+	// be called without a change, and under locks: it does not block and calls
+	// neither the link nor netstack. A call that has begun may still be running
+	// when Watch returns.
+	Watch func(changed func())
+
 	// Drops, if not nil, returns how many packets this end has lost so far,
 	// and why.
 	Drops func() Drops
+}
+
+// State is how a link is.
+type State struct {
+	// Up says that packets can pass: the interface of the host is up, the peer
+	// is there.
+	Up bool
+
+	// Err says why the link has ended by itself and for good (the interface
+	// was deleted, the peer has gone). nil while it may come up again, and
+	// after an ordinary close. It wraps an endpoint.Errno.
+	Err error
 }
 
 // Drops counts the packets that one end of a link did not pass on.
@@ -57,4 +81,5 @@ type Drops struct {
 	RxQueueFull uint64 // arrived faster than the stack took them
 	RxMalformed uint64 // neither an IPv4 nor an IPv6 packet, or cut short
 	RxTooLong   uint64 // longer than the MTU
+	RxForeign   uint64 // an Ethernet frame for another station, or neither IP nor ARP
 }
