@@ -24,6 +24,10 @@ func Dropped(l Link) Drops {
 	return Drops{}
 }
 
+// Describe returns in a line, for people, what l is and how it works; "" if
+// the link says nothing.
+func Describe(l Link) string { return l.Wire().Text }
+
 // Close ends a link: its goroutines are gone and what it held of the host is
 // released when Close returns. The other end of a pair goes on; what it sends
 // is dropped. Closing twice is harmless. A link that is attached to a stack

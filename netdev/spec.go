@@ -87,6 +87,7 @@ func Specs() []Spec {
 	return []Spec{
 		{"tun", "tun:NAME", "a TUN interface of this machine's kernel; it is made if there is none of that name", []string{"mtu", "path"}, openTUNSpec},
 		{"water", "water:NAME", "the same, opened by package water", nil, openWaterSpec},
+		{"auto", "auto", "the best of these that this process may have without changing the host", nil, openAutoSpec},
 		{"mem", "mem", "memory of this process; it has two ends, so that only a program that runs both hosts can open it", nil, openMemSpec},
 	}
 }

@@ -8,8 +8,11 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"os/exec"
 	"strings"
 	"sync"
+	"time"
 
 	"usersock/netdev"
 	"usersock/resolver"
@@ -24,6 +27,8 @@ type options struct {
 	routes []stack.Route
 	dns    []netip.AddrPort
 	port   int
+
+	about string // what the link says of itself, after open
 }
 
 // parse reads the options of a command and returns what is left.
@@ -120,6 +125,7 @@ func (o *options) open(hostname string) (*sockapi.Net, func() error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	o.about = netdev.Describe(link)
 	st, err := stack.New(stack.Config{
 		Hostname:   hostname,
 		Interfaces: []stack.Interface{{Name: "tun0", Link: link, Addrs: o.addrs}},
@@ -135,15 +141,13 @@ func (o *options) open(hostname string) (*sockapi.Net, func() error, error) {
 	return n, func() error { return errors.Join(n.Close(), st.Close()) }, nil
 }
 
-// serve runs echo servers for TCP and UDP until ctx ends.
+// serve runs echo servers for TCP and UDP until ctx ends, or while a command
+// runs, whose failure is then its own.
 func serve(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	var o options
-	rest, err := o.parse("serve", "serve -link SPEC -addr ADDRESS/BITS: echo what clients send, until Ctrl-C", args, stderr)
+	command, err := o.parse("serve", "serve -link SPEC [-addr ADDRESS/BITS] [COMMAND [ARGUMENT...]]: echo what clients send, until Ctrl-C, or while a command runs", args, stderr)
 	if err != nil {
 		return err
-	}
-	if len(rest) > 0 {
-		return usageError(fmt.Sprintf("serve: unexpected argument %q", rest[0]))
 	}
 	n, end, err := o.open("server")
 	if err != nil {
@@ -160,16 +164,30 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) (err er
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
 		l.Close()
 		pc.Close()
 		n.Close() // ends the connections
 	})
 	defer stop()
+	if o.about != "" {
+		fmt.Fprintf(out, "Link %s: %s.\n", o.link, o.about)
+	}
 	for _, a := range o.addrs {
-		fmt.Fprintf(out, "Listening on %v, port %d (TCP and UDP), link %s. Ctrl-C ends.\n", a.Addr(), o.port, o.link)
+		fmt.Fprintf(out, "Listening on %v, port %d (TCP and UDP), link %s.\n", a.Addr(), o.port, o.link)
 	}
 	var tasks sync.WaitGroup
+	var failure error // the command's, after tasks
+	if len(command) > 0 {
+		tasks.Go(func() {
+			defer cancel()
+			failure = runCommand(ctx, command, out, stderr)
+		})
+	} else {
+		fmt.Fprintln(out, "Ctrl-C ends.")
+	}
 	tasks.Go(func() { echoPackets(pc) })
 	err = echoStreams(ctx, out, l, &tasks)
 	pc.Close()
@@ -180,7 +198,20 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) (err er
 	}
 	tasks.Wait()
 	fmt.Fprintln(out, "Ended.")
-	return err
+	return errors.Join(err, failure)
+}
+
+// runCommand runs a program of the host beside the server, on the server's
+// output, until it or ctx ends.
+func runCommand(ctx context.Context, command []string, stdout, stderr io.Writer) error {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 5 * time.Second
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w", command[0], err)
+	}
+	return nil
 }
 
 func echoStreams(ctx context.Context, out io.Writer, l net.Listener, tasks *sync.WaitGroup) error {

@@ -19,15 +19,16 @@ const usage = `userspace-echo: the echo programs of the socket documents, on a T
 of their own.
 
   userspace-echo                    run them between two hosts in this process
-  userspace-echo serve -link SPEC   run the echo server (TCP and UDP) on a link
+  userspace-echo serve -link SPEC [COMMAND...]
+                                    run the echo server (TCP and UDP) on a link,
+                                    until Ctrl-C or while a command runs
   userspace-echo dial  -link SPEC HOST
                                     run the echo client on a link
 
 A link to try, as root or inside "unshare -Urn":
 
   ip tuntap add mode tun dev tun0 && ip addr add 192.0.2.1/24 dev tun0 && ip link set tun0 up
-  userspace-echo serve -link tun:tun0 -addr 192.0.2.2/24 &
-  echo 'Hello, world' | nc -N 192.0.2.2 50007
+  userspace-echo serve -link tun:tun0 -addr 192.0.2.2/24 ping -c 3 192.0.2.2
 
 Exit status: 0 when every reply was right, 1 when something failed, 2 for a
 wrong command line. "userspace-echo serve -h" lists the options.

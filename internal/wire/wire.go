@@ -42,6 +42,10 @@ type End struct {
 	// the other end is out of sight (a TUN, a socket).
 	Medium *Medium
 
+	// Text says in a line for people what the link is and how: "tun0, TUN, MTU
+	// 1500, TSO". "" says nothing.
+	Text string
+
 	// Status, if not nil, returns how the link is. It may be called at any time,
 	// also after the close, and takes no lock that is held around a call into
 	// netstack. A link without Status is always up.
