@@ -104,6 +104,8 @@ type hostTUN struct {
 	name         string
 	tap          bool
 	persistent   bool
+	pi, vnet     bool // flags of whoever opened it last
+	multi        bool // several queues
 	owner, group int  // -1: none
 	used         bool // a process has it open
 }

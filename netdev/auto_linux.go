@@ -33,12 +33,27 @@ func hostTUNs() ([]hostTUN, error) {
 	return list, nil
 }
 
+// hostTUNOf returns the TUN or TAP interface of that name, and whether there is
+// one.
+func hostTUNOf(name string) (hostTUN, bool) {
+	all, _ := hostTUNs()
+	for _, t := range all {
+		if t.name == name {
+			return t, true
+		}
+	}
+	return hostTUN{}, false
+}
+
 // Attributes of IFLA_INFO_DATA for the kind "tun" (linux/if_link.h).
 const (
 	iflaTunOwner   = 1
 	iflaTunGroup   = 2
 	iflaTunType    = 3
+	iflaTunPI      = 4
+	iflaTunVnet    = 5
 	iflaTunPersist = 6
+	iflaTunMulti   = 7
 )
 
 // parseHostTUN reads the attributes of one interface and reports whether it is
@@ -74,6 +89,12 @@ func parseHostTUN(attrs []byte) (t hostTUN, ok bool) {
 			t.tap = v[0] == unix.IFF_TAP
 		case typ == iflaTunPersist && len(v) >= 1:
 			t.persistent = v[0] != 0
+		case typ == iflaTunPI && len(v) >= 1:
+			t.pi = v[0] != 0
+		case typ == iflaTunVnet && len(v) >= 1:
+			t.vnet = v[0] != 0
+		case typ == iflaTunMulti && len(v) >= 1:
+			t.multi = v[0] != 0
 		}
 	})
 	return t, kind == "tun" && t.name != ""

@@ -24,7 +24,7 @@ func TestHostTUNs(t *testing.T) {
 	ip(t, "link add veth0 type veth peer name veth1")
 	want := []hostTUN{
 		{name: "any", persistent: true, owner: -1, group: -1},
-		{name: "tap3", persistent: true, tap: true, owner: -1},
+		{name: "tap3", persistent: true, tap: true, multi: true, owner: -1},
 		{name: "tun7", persistent: true, group: -1},
 	}
 	got, err := hostTUNs()
@@ -32,7 +32,7 @@ func TestHostTUNs(t *testing.T) {
 		t.Fatalf("%+v, %v, want %+v", got, err, want)
 	}
 	openTestTUN(t, "tun7")
-	want[2].used = true
+	want[2].used, want[2].vnet = true, true
 	if got, err = hostTUNs(); err != nil || !slices.Equal(got, want) {
 		t.Errorf("while tun7 is open: %+v, %v, want %+v", got, err, want)
 	}

@@ -124,8 +124,8 @@ type arrival struct {
 }
 
 // accept looks at what came from outside: a frame if p has a hardware
-// address, else an IP packet. It counts why it refuses b.
-func (p *port) accept(b []byte) (a arrival, ok bool) {
+// address, else an IP packet of at most mtu bytes. It counts why it refuses b.
+func (p *port) accept(b []byte, mtu int) (a arrival, ok bool) {
 	if p.mac != "" {
 		if a, ok = p.acceptFrame(b); !ok {
 			return a, false
@@ -133,7 +133,7 @@ func (p *port) accept(b []byte) (a arrival, ok bool) {
 		b = b[a.link:]
 	}
 	if a.proto == header.ARPProtocolNumber {
-		return a, p.open(b)
+		return a, p.open(b, mtu)
 	}
 	proto, ok := check(b)
 	if !ok || a.link > 0 && proto != a.proto {
@@ -141,13 +141,13 @@ func (p *port) accept(b []byte) (a arrival, ok bool) {
 		return a, false
 	}
 	a.proto, a.now = proto, atOnce(b)
-	return a, p.open(b)
+	return a, p.open(b, mtu)
 }
 
 // open reports whether a packet that is well formed can go up.
-func (p *port) open(b []byte) bool {
+func (p *port) open(b []byte, mtu int) bool {
 	switch {
-	case len(b) > int(p.mtu.Load()):
+	case len(b) > mtu:
 		p.drops.rxTooLong.Add(1)
 	case p.down():
 		p.drops.rxDown.Add(1)
@@ -189,7 +189,7 @@ func (p *port) acceptFrame(b []byte) (a arrival, ok bool) {
 // inbound makes a packet buffer of a frame or packet from outside, or counts
 // why it cannot and returns nil. It copies b.
 func (p *port) inbound(b []byte) (pkt *stack.PacketBuffer, now bool) {
-	a, ok := p.accept(b)
+	a, ok := p.accept(b, int(p.mtu.Load()))
 	if !ok {
 		return nil, false
 	}

@@ -85,7 +85,9 @@ func specNumber(text string, least, most int) (int, error) {
 // they should be shown.
 func Specs() []Spec {
 	return []Spec{
-		{"tun", "tun:NAME", "a TUN interface of this machine's kernel; it is made if there is none of that name", []string{"mtu", "path"}, openTUNSpec},
+		{"tun", "tun:NAME", "a TUN interface of this machine's kernel; it is made if there is none of that name", []string{"mtu", "path", "queues"}, openTUNSpec},
+		{"tap", "tap:NAME", "a TAP interface of this machine's kernel: the same with Ethernet", []string{"mtu", "path", "queues", "mac"}, openTAPSpec},
+		{"fd", "fd:N", "a TUN or TAP interface that another process has opened, as descriptor N", []string{"mtu", "mac"}, openFDSpec},
 		{"water", "water:NAME", "the same, opened by package water", nil, openWaterSpec},
 		{"auto", "auto", "the best of these that this process may have without changing the host", nil, openAutoSpec},
 		{"mem", "mem", "memory of this process; it has two ends, so that only a program that runs both hosts can open it", nil, openMemSpec},
@@ -122,7 +124,27 @@ func Open(spec string) (Link, error) {
 }
 
 func openTUNSpec(name string, o SpecOptions) (Link, error) {
-	t, err := OpenTUN(name, TUNConfig{MTU: o.MTU, Path: o.Path})
+	t, err := OpenTUN(name, TUNConfig{MTU: o.MTU, Path: o.Path, Queues: o.Queues})
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func openTAPSpec(name string, o SpecOptions) (Link, error) {
+	t, err := OpenTAP(name, TUNConfig{MTU: o.MTU, Path: o.Path, Queues: o.Queues, HardwareAddr: o.MAC})
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func openFDSpec(text string, o SpecOptions) (Link, error) {
+	fd, err := strconv.Atoi(text)
+	if err != nil {
+		return nil, fmt.Errorf("netdev: %q is no descriptor, want fd:N with a number: %w", "fd:"+text, endpoint.EINVAL)
+	}
+	t, err := OpenFD(fd, FDConfig{MTU: o.MTU, HardwareAddr: o.MAC})
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +164,7 @@ func openWaterSpec(name string, _ SpecOptions) (Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t, nil
+	return &TUN{t}, nil
 }
 
 func openMemSpec(string, SpecOptions) (Link, error) {

@@ -2,6 +2,7 @@ package netdev
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"sync/atomic"
 
@@ -22,6 +23,15 @@ type TUNConfig struct {
 	// Path is the TUN device's node, on Linux only; "" is /dev/net/tun.
 	Path string
 
+	// Queues is how many queues the interface has, 1 to 256, on Linux only; 0
+	// is 1. More than one is for several processors: each has a goroutine that
+	// reads. An interface that is there must have been made with multi_queue.
+	Queues int
+
+	// HardwareAddr is the stack's own address on a TAP, 6 bytes, that of one
+	// station; empty is a random one. It is not that of the kernel's interface.
+	HardwareAddr net.HardwareAddr
+
 	// Network is the IPv4 address and prefix of the interface, on Windows
 	// only: the driver answers ARP requests for it. It does not assign the
 	// address.
@@ -34,9 +44,17 @@ type TUNConfig struct {
 // Packets are delivered by one goroutine, which reads the interface from the
 // attachment to a stack until the close. While the interface is down, what the
 // stack sends is dropped and counted as TxFailed.
-type TUN struct{ end *tunEnd }
+type TUN struct{ dev tunDevice }
 
-// tunEnd is what netstack sees of a TUN.
+// tunDevice is an open interface: tunEnd where package water has opened it,
+// vnetEnd on Linux.
+type tunDevice interface {
+	Link
+	ifName() string
+	err() error
+}
+
+// tunEnd is what netstack sees of an interface that package water has opened.
 type tunEnd struct {
 	port
 	file  tunFile
@@ -66,7 +84,9 @@ type tunFile interface {
 // made stays. The host must still be told what to do with it: OpenTUN assigns
 // no address and does not bring the interface up.
 //
-// On Linux the interface is opened directly. name has at most 15 bytes, and no
+// On Linux the interface is opened directly, with checksums and segmentation
+// left to the kernel as far as it can ([Describe] says how far); an
+// administrator's interface is left as it was. name has at most 15 bytes, and no
 // slash, colon or white space; a "%d" in it is replaced by the lowest free
 // number; "" is "tun%d".
 //
@@ -82,31 +102,56 @@ func OpenTUN(name string, cfg TUNConfig) (*TUN, error) {
 	if err := checkTUN(name, cfg); err != nil {
 		return nil, tunError(name, err)
 	}
-	file, name, err := openTUN(name, cfg)
+	dev, err := openTUN(name, cfg)
 	if err != nil {
 		return nil, tunError(name, err)
 	}
-	return newTUN(file, name, cfg.MTU)
+	return &TUN{dev}, nil
+}
+
+// OpenTAP opens the TAP interface called name: as [OpenTUN] does, with Ethernet
+// frames instead of bare packets. The stack has a hardware address of its own on
+// it (TUNConfig.HardwareAddr), which is not that of the kernel's interface. On
+// Linux only; elsewhere EOPNOTSUPP.
+func OpenTAP(name string, cfg TUNConfig) (*TUN, error) {
+	if err := checkTUN(name, cfg); err != nil {
+		return nil, tapError(name, err)
+	}
+	if len(cfg.HardwareAddr) == 0 {
+		cfg.HardwareAddr = RandomHardwareAddr()
+	}
+	dev, err := openTAP(name, cfg)
+	if err != nil {
+		return nil, tapError(name, err)
+	}
+	return &TUN{dev}, nil
 }
 
 // Wire implements [Link].
-func (t *TUN) Wire() *wire.End { return &t.end.end }
+func (t *TUN) Wire() *wire.End { return t.dev.Wire() }
 
 // Name returns the name of the interface.
-func (t *TUN) Name() string { return t.end.name }
+func (t *TUN) Name() string { return t.dev.ifName() }
 
 // Err returns why the link has ended by itself (the interface was deleted),
 // nil while it works and after an ordinary close.
-func (t *TUN) Err() error {
-	if e := t.end.failure.Load(); e != nil {
+func (t *TUN) Err() error { return t.dev.err() }
+
+// Wire implements [Link].
+func (t *tunEnd) Wire() *wire.End { return &t.end }
+
+func (t *tunEnd) ifName() string { return t.name }
+
+func (t *tunEnd) err() error {
+	if e := t.failure.Load(); e != nil {
 		return *e
 	}
 	return nil
 }
 
-// newTUN makes the link of an open interface, which it owns also on failure.
+// newTUN makes the link of an interface that package water has opened, which it owns also on failure.
 // mtu 0 asks the host.
-func newTUN(file tunFile, name string, mtu int) (*TUN, error) {
+func newTUN(file tunFile, name string, mtu int) (*tunEnd, error) {
 	if mtu == 0 {
 		var err error
 		if mtu, err = hostMTU(name); err != nil {
@@ -119,8 +164,16 @@ func newTUN(file tunFile, name string, mtu int) (*TUN, error) {
 	t := &tunEnd{file: file, name: name, done: make(chan struct{})}
 	t.emit = t.write
 	t.port.init(min(mtu, maxPacket), 0, nil)
-	t.end = wire.End{Endpoint: t, Forwards: t.setForwards, Drops: t.drops.snapshot}
-	return &TUN{t}, nil
+	t.status.set(State{Up: true})
+	t.end = wire.End{
+		Endpoint: t,
+		Forwards: t.setForwards,
+		Drops:    t.drops.snapshot,
+		Status:   t.status.get,
+		Watch:    t.status.watch,
+		Text:     fmt.Sprintf("%s, TUN by package water, MTU %d, no offload", name, mtu),
+	}
+	return t, nil
 }
 
 // minMTU is the least MTU of an interface that carries IPv4 (RFC 791).
@@ -173,6 +226,7 @@ func (t *tunEnd) read() {
 			if !t.closed.Load() {
 				err = tunError(t.name, fmt.Errorf("the interface is gone: %w", errnoOf(err)))
 				t.failure.Store(&err)
+				t.status.set(State{Err: err})
 			}
 			return
 		}
@@ -206,7 +260,17 @@ func checkTUN(name string, cfg TUNConfig) error {
 	if cfg.MTU != 0 && (cfg.MTU < minMTU || cfg.MTU > maxPacket) {
 		return fmt.Errorf("MTU %d is not within %d to %d: %w", cfg.MTU, minMTU, maxPacket, endpoint.EINVAL)
 	}
+	if cfg.Queues < 0 || cfg.Queues > maxQueues {
+		return fmt.Errorf("%d queues are not within 1 to %d: %w", cfg.Queues, maxQueues, endpoint.EINVAL)
+	}
+	if err := checkHardwareAddr(cfg.HardwareAddr); err != nil {
+		return err
+	}
 	return checkTUNName(name)
+}
+
+func tapError(name string, err error) error {
+	return fmt.Errorf("netdev: TAP interface %q: %w", name, err)
 }
 
 func tunError(name string, err error) error {

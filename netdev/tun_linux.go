@@ -1,25 +1,22 @@
 package netdev
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
-	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 
 	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/tcpip"
 
+	"usersock/netdev/internal/virtio"
 	"usersock/stack/endpoint"
 )
 
 // tunPath is where the TUN driver's node usually is.
 const tunPath = "/dev/net/tun"
-
-// tunFlags open a TUN interface (not TAP) without the four bytes of packet
-// information. IFF_VNET_HDR would be added here.
-const tunFlags = unix.IFF_TUN | unix.IFF_NO_PI
 
 func checkTUNName(name string) error { return checkInterfaceName(name) }
 
@@ -39,12 +36,126 @@ func checkInterfaceName(name string) error {
 	return nil
 }
 
-// openTUN opens or makes the interface and returns its final name.
-func openTUN(name string, cfg TUNConfig) (tunFile, string, error) {
-	if cfg.Network != (netip.Prefix{}) {
-		return nil, name, fmt.Errorf("Network is for Windows: %w", endpoint.EINVAL)
+func openTUN(name string, cfg TUNConfig) (tunDevice, error) {
+	if len(cfg.HardwareAddr) > 0 {
+		return nil, fmt.Errorf("HardwareAddr is for a TAP: %w", endpoint.EINVAL)
 	}
-	path := cfg.Path
+	return openKernelTUN(name, unix.IFF_TUN, cfg)
+}
+
+func openTAP(name string, cfg TUNConfig) (tunDevice, error) {
+	return openKernelTUN(name, unix.IFF_TAP, cfg)
+}
+
+// openKernelTUN opens or makes an interface of that mode, with the best that
+// the kernel offers.
+func openKernelTUN(name string, mode uint16, cfg TUNConfig) (*vnetEnd, error) {
+	if cfg.Network != (netip.Prefix{}) {
+		return nil, fmt.Errorf("Network is for Windows: %w", endpoint.EINVAL)
+	}
+	before, existed := hostTUNOf(name)
+	if existed && cfg.Queues > 1 && !before.multi {
+		return nil, fmt.Errorf("it was made for one queue: ip tuntap add with multi_queue makes the other kind: %w", endpoint.EINVAL)
+	}
+	flags := mode | unix.IFF_NO_PI | unix.IFF_VNET_HDR
+	if cfg.Queues > 1 || before.multi {
+		flags |= unix.IFF_MULTI_QUEUE
+	}
+	vc := vnetConfig{down: tunDown}
+	for range max(cfg.Queues, 1) {
+		f, got, err := openNode(cfg.Path, name, flags)
+		if err != nil && flags&unix.IFF_VNET_HDR != 0 && len(vc.files) == 0 && errors.Is(err, unix.EINVAL) && !existed {
+			flags &^= unix.IFF_VNET_HDR // a kernel from before 2.6.27
+			f, got, err = openNode(cfg.Path, name, flags)
+		}
+		if err != nil {
+			closeFiles(vc.files)
+			return nil, err
+		}
+		name = got
+		vc.files = append(vc.files, f)
+	}
+	if existed {
+		vc.closed = func() { restore(cfg.Path, before) }
+	}
+	return adopt(vc, tunState{name: name, flags: flags}, cfg.MTU, cfg.HardwareAddr)
+}
+
+// tunState is what the kernel says of an open interface.
+type tunState struct {
+	name  string
+	flags uint16
+	pi    bool // struct tun_pi comes first
+}
+
+// adopt makes a link of descriptors of one interface, which it owns also on
+// failure.
+func adopt(vc vnetConfig, st tunState, mtu int, mac net.HardwareAddr) (_ *vnetEnd, err error) {
+	files := vc.files
+	defer func() {
+		if err != nil {
+			closeFiles(files)
+		}
+	}()
+	vc.name, vc.mtu, vc.kind = st.name, mtu, "TUN"
+	if vc.mtu == 0 {
+		if vc.mtu, err = hostMTU(st.name); err != nil {
+			return nil, fmt.Errorf("read its MTU: %w", errnoOf(err))
+		}
+	}
+	if st.flags&unix.IFF_TAP != 0 {
+		vc.kind, vc.mac = "TAP", tcpip.LinkAddress(mac)
+	}
+	vc.pi = st.pi
+	vc.text = "no offload"
+	fd := func(f func(fd int)) {
+		if conn, err := files[0].SyscallConn(); err == nil {
+			conn.Control(func(d uintptr) { f(int(d)) })
+		}
+	}
+	if st.flags&unix.IFF_VNET_HDR != 0 {
+		vc.header, vc.gso = virtio.HeaderLen, true
+		fd(func(fd int) {
+			if n, err := unix.IoctlGetInt(fd, unix.TUNGETVNETHDRSZ); err == nil {
+				vc.header = n
+			}
+			vc.text = setOffloads(fd)
+		})
+		if vc.header < virtio.HeaderLen || vc.header > maxVnetHeader {
+			return nil, fmt.Errorf("its virtio header has %d bytes, and %d to %d are known: %w", vc.header, virtio.HeaderLen, maxVnetHeader, endpoint.EINVAL)
+		}
+		// What comes without a header must not be left to others.
+		vc.closing = func() { fd(func(fd int) { unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, 0) }) }
+	}
+	if n := len(files); n > 1 {
+		vc.text += fmt.Sprintf(", %d queues", n)
+	}
+	return newVnet(vc)
+}
+
+// restore gives an administrator's interface the flags that it had: they are
+// those of whoever opened it last.
+func restore(path string, t hostTUN) {
+	flags := uint16(unix.IFF_TUN)
+	if t.tap {
+		flags = unix.IFF_TAP
+	}
+	for flag, on := range map[uint16]bool{unix.IFF_NO_PI: !t.pi, unix.IFF_VNET_HDR: t.vnet, unix.IFF_MULTI_QUEUE: t.multi} {
+		if on {
+			flags |= flag
+		}
+	}
+	if now, ok := hostTUNOf(t.name); !ok || now.used || now.pi == t.pi && now.vnet == t.vnet {
+		return // it is gone, or somebody else's, or as it was
+	}
+	if f, _, err := openNode(path, t.name, flags); err == nil {
+		f.Close()
+	}
+}
+
+// openNode opens the driver's node as the interface name, and returns its
+// final name.
+func openNode(path, name string, flags uint16) (*os.File, string, error) {
 	if path == "" {
 		path = tunPath
 	}
@@ -54,22 +165,16 @@ func openTUN(name string, cfg TUNConfig) (tunFile, string, error) {
 	}
 	ifr, err := unix.NewIfreq(name)
 	if err == nil {
-		ifr.SetUint16(tunFlags)
+		ifr.SetUint16(flags)
 		err = unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr)
 	}
 	if err != nil {
 		unix.Close(fd)
-		return nil, name, explainSet(path, name, err)
+		return nil, name, explainSet(path, name, flags, err)
 	}
 	// Only now: an interface that is not yet set up is in error for the poller,
 	// which would never wait for it.
-	f := os.NewFile(uintptr(fd), path)
-	conn, err := f.SyscallConn()
-	if err != nil {
-		f.Close()
-		return nil, name, fmt.Errorf("%s: %w", path, errnoOf(err))
-	}
-	return &linuxTUN{f: f, conn: conn}, ifr.Name(), nil
+	return os.NewFile(uintptr(fd), path), ifr.Name(), nil
 }
 
 // explainOpen says what to do when the driver's node cannot be opened.
@@ -87,7 +192,7 @@ func explainOpen(path string, err error) error {
 }
 
 // explainSet says what to do when the interface cannot be had.
-func explainSet(path, name string, err error) error {
+func explainSet(path, name string, flags uint16, err error) error {
 	if name == "" {
 		name = "tun0"
 	}
@@ -101,75 +206,23 @@ func explainSet(path, name string, err error) error {
 	case unix.ENOTTY:
 		advice = path + " is not the TUN driver's node"
 	case unix.EINVAL:
-		advice = kindOf(name)
+		advice = kindOf(name, flags)
 	}
 	return explained("set up the interface", advice, err)
 }
 
-// kindOf says why the kernel finds the interface name unfit for a TUN.
-func kindOf(name string) string {
-	dir := "/sys/class/net/" + name
-	if _, err := os.Stat(dir); err != nil { // no sysfs, or that of another network namespace
-		return "there is an interface of that name and of another kind: a TAP, one with several queues, or no TUN at all"
-	}
-	b, err := os.ReadFile(dir + "/tun_flags")
-	if err != nil {
-		return "there is an interface of that name that is no TUN interface"
-	}
-	flags, _ := strconv.ParseUint(strings.TrimSpace(string(b)), 0, 32)
+// kindOf says why the kernel finds the interface name unfit for these flags.
+func kindOf(name string, flags uint16) string {
+	t, ok := hostTUNOf(name)
 	switch {
-	case flags&unix.IFF_TAP != 0:
-		return "it is a TAP interface, which carries Ethernet: ip tuntap add mode tun makes the other kind"
-	case flags&unix.IFF_MULTI_QUEUE != 0:
-		return "it was made with several queues: ip tuntap add without multi_queue makes the other kind"
+	case !ok:
+		return "there is an interface of that name that is neither TUN nor TAP"
+	case t.tap && flags&unix.IFF_TUN != 0:
+		return "it is a TAP interface, which carries Ethernet: open it as tap:" + name
+	case !t.tap && flags&unix.IFF_TAP != 0:
+		return "it is a TUN interface, which carries bare packets: open it as tun:" + name
 	}
-	return "the kernel refuses it as a TUN interface"
-}
-
-// linuxTUN is an open TUN interface. Reads wait in Go's poller; writes go
-// straight to the kernel, which takes each packet whole, several at a time.
-type linuxTUN struct {
-	f       *os.File
-	conn    syscall.RawConn
-	writers sync.Pool // of *tunWriter
-}
-
-// tunWriter is one write: a closure that is made once and used again.
-type tunWriter struct {
-	packet []byte
-	err    error
-	do     func(fd uintptr)
-}
-
-func (t *linuxTUN) Read(packet []byte) (int, error) { return t.f.Read(packet) }
-
-func (t *linuxTUN) Write(packet []byte) error {
-	w, _ := t.writers.Get().(*tunWriter)
-	if w == nil {
-		w = new(tunWriter)
-		w.do = func(fd uintptr) {
-			for {
-				_, w.err = unix.Write(int(fd), w.packet)
-				if w.err != unix.EINTR {
-					return
-				}
-			}
-		}
-	}
-	w.packet = packet
-	err := t.conn.Control(w.do)
-	if err == nil {
-		err = w.err
-	}
-	w.packet, w.err = nil, nil
-	t.writers.Put(w)
-	return err
-}
-
-// Close wakes a Read that waits, and returns when no write is in progress.
-func (t *linuxTUN) Close(<-chan struct{}) bool {
-	t.f.Close()
-	return true
+	return "the kernel refuses it"
 }
 
 // hostMTU asks the kernel for the MTU of an interface.

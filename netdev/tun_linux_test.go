@@ -130,7 +130,7 @@ func TestTUNTraffic(t *testing.T) {
 		return
 	}
 	needTUN(t)
-	for _, spec := range []string{"tun:tun%d", "water:tun%d"} {
+	for _, spec := range []string{"tun:tun%d", "water:tun%d", "tap:tun%d", "tun:tun%d?queues=3", "tap:tun%d?queues=2"} {
 		l, err := Open(spec)
 		if err != nil {
 			t.Fatal(err)
@@ -348,7 +348,7 @@ func TestTUNErrors(t *testing.T) {
 	}
 	needTUN(t)
 	makeTUN(t, "tap0", unix.IFF_TAP)
-	makeTUN(t, "multi0", unix.IFF_TUN|unix.IFF_MULTI_QUEUE)
+	makeTUN(t, "one0", unix.IFF_TUN)
 	openTestTUN(t, "busy0")
 	for _, c := range []struct {
 		name string
@@ -358,8 +358,10 @@ func TestTUNErrors(t *testing.T) {
 		text string
 	}{
 		{"tap0", TUNConfig{}, endpoint.EINVAL, syscall.EINVAL, "it is a TAP interface"},
-		{"multi0", TUNConfig{}, endpoint.EINVAL, syscall.EINVAL, "several queues"},
-		{"lo", TUNConfig{}, endpoint.EINVAL, syscall.EINVAL, "no TUN interface"},
+		{"one0", TUNConfig{Queues: 2}, endpoint.EINVAL, syscall.EINVAL, "multi_queue"},
+		{"tun0", TUNConfig{Queues: 257}, endpoint.EINVAL, syscall.EINVAL, "257 queues"},
+		{"tun0", TUNConfig{HardwareAddr: RandomHardwareAddr()}, endpoint.EINVAL, syscall.EINVAL, "for a TAP"},
+		{"lo", TUNConfig{}, endpoint.EINVAL, syscall.EINVAL, "neither TUN nor TAP"},
 		{"busy0", TUNConfig{}, endpoint.EBUSY, syscall.EBUSY, "another process has it open"},
 		{"tun0", TUNConfig{Path: "/dev/null"}, endpoint.ENOTTY, syscall.ENOTTY, "not the TUN driver's node"},
 		{"tun0", TUNConfig{Path: "/nowhere/tun"}, endpoint.ENOENT, syscall.ENOENT, "modprobe tun"},
@@ -386,10 +388,10 @@ func TestTUNErrors(t *testing.T) {
 		}
 	}
 	tun := openTestTUN(t, "")
-	if tun.Name() != "tun0" || tun.end.MTU() != 1500 {
-		t.Errorf("the kernel's choice is %q with an MTU of %d", tun.Name(), tun.end.MTU())
+	if tun.Name() != "tun0" || tun.Wire().Endpoint.MTU() != 1500 {
+		t.Errorf("the kernel's choice is %q with an MTU of %d", tun.Name(), tun.Wire().Endpoint.MTU())
 	}
-	if small, err := OpenTUN("tun%d", TUNConfig{MTU: 1280}); err != nil || small.end.MTU() != 1280 || small.Name() != "tun1" {
+	if small, err := OpenTUN("tun%d", TUNConfig{MTU: 1280}); err != nil || small.Wire().Endpoint.MTU() != 1280 || small.Name() != "tun1" {
 		t.Errorf("with an MTU of 1280: %v", err)
 	} else {
 		Close(small)
@@ -433,7 +435,7 @@ func TestTUNDownAndGone(t *testing.T) {
 		t.Error(err)
 	}
 	ip(t, "link del dev tun0")
-	<-tun.end.done
+	<-tun.dev.(*vnetEnd).done
 	if err := tun.Err(); err == nil || !strings.Contains(err.Error(), "gone") {
 		t.Errorf("after the deletion: %v", err)
 	}
@@ -451,8 +453,8 @@ func TestTUNWriteAllocs(t *testing.T) {
 	}
 	needTUN(t)
 	tun := openTestTUN(t, "tun0")
-	packet := outgoing(t, 17, 1000).ToView().ToSlice()
-	if n := testing.AllocsPerRun(1000, func() { tun.end.file.Write(packet) }); n != 0 {
+	pkt := outgoing(t, 17, 1000)
+	if n := testing.AllocsPerRun(1000, func() { tun.dev.(*vnetEnd).plain(pkt) }); n != 0 {
 		t.Errorf("%v allocations a packet", n)
 	}
 }

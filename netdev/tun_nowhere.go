@@ -16,7 +16,9 @@ func checkTUNName(string) error { return nil }
 
 func checkWaterName(string) error { return nil }
 
-func openTUN(name string, _ TUNConfig) (tunFile, string, error) { return nil, name, errNotHere }
+func openTUN(string, TUNConfig) (tunDevice, error) { return nil, errNotHere }
+
+func openTAP(string, TUNConfig) (tunDevice, error) { return nil, errNotHere }
 
 func openWater(name string, _ TUNConfig) (tunFile, string, error) { return nil, name, errNotHere }
 

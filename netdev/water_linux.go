@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/songgao/water"
+	"golang.org/x/sys/unix"
 
 	"usersock/stack/endpoint"
 )
@@ -24,11 +25,11 @@ func openWater(name string, cfg TUNConfig) (tunFile, string, error) {
 	}
 	_, err := hostMTU(name)
 	existed := name != "" && err == nil
-	probe, _, err := openTUN(name, cfg)
+	probe, _, err := openNode("", name, unix.IFF_TUN|unix.IFF_NO_PI)
 	if err != nil {
 		return nil, name, err
 	}
-	probe.Close(nil)
+	probe.Close()
 	i, err := water.New(water.Config{
 		DeviceType:             water.TUN,
 		PlatformSpecificParams: water.PlatformSpecificParams{Name: name, Persist: existed},

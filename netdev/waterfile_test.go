@@ -76,7 +76,7 @@ func TestWaterCounts(t *testing.T) {
 	}
 	d := newBlocked()
 	close(d.release)
-	tun.end.Attach(d)
+	tun.Attach(d)
 	good := outgoing(t, 17, 100).ToView().ToSlice()
 	f.packets <- fakeRead{nil, -4, nil}
 	f.packets <- fakeRead{nil, 0, nil}
@@ -84,9 +84,9 @@ func TestWaterCounts(t *testing.T) {
 	f.packets <- fakeRead{good, maxPacket + 4, nil}
 	f.packets <- fakeRead{good, len(good), nil}
 	f.packets <- fakeRead{nil, -4, io.ErrUnexpectedEOF}
-	<-tun.end.done
-	if !errors.Is(tun.Err(), io.ErrUnexpectedEOF) {
-		t.Errorf("the link ended with %v", tun.Err())
+	<-tun.done
+	if !errors.Is(tun.err(), io.ErrUnexpectedEOF) {
+		t.Errorf("the link ended with %v", tun.err())
 	}
 	if got := Dropped(tun); got != (Drops{RxMalformed: 2, RxTooLong: 1}) || len(d.sizes) != 2 {
 		t.Errorf("drops %+v, %d packets", got, len(d.sizes))
@@ -121,7 +121,7 @@ func TestWaterClose(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tun.end.Attach(newBlocked())
+			tun.Attach(newBlocked())
 			for reading {
 				f.mu.Lock()
 				waiting := f.waiting
@@ -133,12 +133,12 @@ func TestWaterClose(t *testing.T) {
 			}
 			Close(tun)
 			select {
-			case <-tun.end.done:
+			case <-tun.done:
 			default:
 				t.Error("the reader outlives the close")
 			}
-			if !f.closed || tun.Err() != nil {
-				t.Errorf("closed %v, %v", f.closed, tun.Err())
+			if !f.closed || tun.err() != nil {
+				t.Errorf("closed %v, %v", f.closed, tun.err())
 			}
 			Close(tun)
 		}
@@ -153,7 +153,7 @@ func TestWaterCloseAbandons(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := newBlocked()
-	tun.end.Attach(d)
+	tun.Attach(d)
 	Close(tun)
 	if !f.closed {
 		t.Error("the file is open")
@@ -161,9 +161,9 @@ func TestWaterCloseAbandons(t *testing.T) {
 	// A packet that comes after all reaches nobody.
 	select {
 	case f.packets <- fakeRead{outgoing(t, 17, 100).ToView().ToSlice(), 120, nil}:
-	case <-tun.end.done: // it had not begun to read
+	case <-tun.done: // it had not begun to read
 	}
-	<-tun.end.done
+	<-tun.done
 	if len(d.entered) != 0 {
 		t.Error("a packet was delivered after the close")
 	}

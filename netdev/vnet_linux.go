@@ -1,0 +1,639 @@
+package netdev
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/checksum"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"usersock/internal/wire"
+	"usersock/netdev/internal/virtio"
+)
+
+// Theory of the fast path.
+//
+// A TUN, a TAP and a packet socket are descriptors that carry one packet a
+// system call. What makes them fast is to make the packets larger than the wire
+// would have them. With IFF_VNET_HDR (PACKET_VNET_HDR) every packet has a header
+// before it, see package virtio, which says what is still to be done: fill in
+// the checksum, cut into segments. So a TCP segment of 64 KiB crosses in one
+// call, and the kernel cuts it, or never has to.
+//
+// Out: netstack hands over segments of up to 64 KiB with a partial checksum
+// (GSO). The header is made from its GSO options, and one writev takes the header
+// and the packet's own memory, in the goroutine that sends. What is not TCP gets
+// its checksum here.
+//
+// In: one goroutine a queue reads into memory that netstack then keeps. Packets
+// under keepFrom bytes are copied, so that they do not hold 64 KiB each. The
+// kernel's own packets have partial checksums and are as good as checked. Those
+// that the kernel only forwards are not: their checksums are looked at here,
+// because a link with receive offload is believed. Several datagrams in one
+// (USO) have no counterpart in netstack and are cut.
+//
+// A stack that forwards is offered no GSO, since what it forwards may leave by a
+// link without (wire.End.Forwards). What comes in as one segment of 64 KiB is
+// cut into its segments before it goes up.
+//
+// Several queues (IFF_MULTI_QUEUE) are several descriptors of one interface. The
+// kernel spreads flows over them; packets of one flow leave by one queue, so
+// that they keep their order.
+
+const (
+	// readSize is the memory for one packet: the largest that netstack's pools
+	// hold. A TAP's longest frame has some bytes more; those are read behind it.
+	readSize  = 64 << 10
+	spillSize = 64
+
+	// keepFrom is the length from which on a packet keeps the memory that it
+	// was read into. Below it memory is worth more than the copy.
+	keepFrom = readSize / 4
+)
+
+// vnetConfig describes descriptors that carry packets.
+type vnetConfig struct {
+	kind   string // "TUN": for people
+	name   string // of the interface
+	files  []*os.File
+	mtu    int
+	mac    tcpip.LinkAddress
+	pi     bool   // four bytes of struct tun_pi come first
+	header int    // length of the virtio header, 0: none
+	gso    bool   // the kernel takes segments and partial checksums from us
+	text   string // the offloads, for people
+
+	// down says whether an error of a read or write means that the interface is
+	// down and may come back.
+	down func(error) bool
+	// closing is called before the descriptors are closed, and closed after.
+	closing func()
+	closed  func()
+}
+
+// vnetEnd is the link endpoint behind a TUN, a TAP and a packet socket.
+type vnetEnd struct {
+	port
+	cfg     vnetConfig
+	prefix  int // length of all that stands before the packet
+	queues  []*vnetQueue
+	end     wire.End
+	split   datagrams
+	emit    func(*stack.PacketBuffer) // plain, bound once
+	writers sync.Pool                 // of *vnetWriter
+
+	isDown  atomic.Bool
+	started atomic.Bool
+	readers sync.WaitGroup
+	done    chan struct{} // closed when the readers have ended
+	failure atomic.Pointer[error]
+}
+
+var (
+	_ stack.LinkEndpoint = (*vnetEnd)(nil)
+	_ stack.GSOEndpoint  = (*vnetEnd)(nil)
+)
+
+// newVnet makes the link of open descriptors, which it owns also on failure.
+func newVnet(cfg vnetConfig) (*vnetEnd, error) {
+	e := &vnetEnd{cfg: cfg, done: make(chan struct{}), prefix: cfg.header}
+	if cfg.pi {
+		e.prefix += piLen
+	}
+	e.port.init(min(cfg.mtu, maxPacket), 0, nil)
+	e.port.mac = cfg.mac
+	e.emit = e.plain
+	for _, f := range cfg.files {
+		conn, err := f.SyscallConn()
+		if err != nil {
+			closeFiles(cfg.files)
+			return nil, errnoOf(err)
+		}
+		e.queues = append(e.queues, newQueue(e, f, conn))
+	}
+	e.status.set(State{Up: true})
+	e.end = wire.End{
+		Endpoint: e,
+		Forwards: e.setForwards,
+		Drops:    e.drops.snapshot,
+		Status:   e.status.get,
+		Watch:    e.status.watch,
+		Text:     fmt.Sprintf("%s, %s, MTU %d, %s", cfg.name, cfg.kind, cfg.mtu, cfg.text),
+	}
+	return e, nil
+}
+
+func closeFiles(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
+// Wire implements [Link].
+func (e *vnetEnd) Wire() *wire.End { return &e.end }
+
+func (e *vnetEnd) ifName() string { return e.cfg.name }
+
+func (e *vnetEnd) err() error {
+	if p := e.failure.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// offers reports whether netstack may leave checksums and segmentation to the
+// kernel.
+func (e *vnetEnd) offers() bool { return e.cfg.gso && !e.forwards.Load() }
+
+// Capabilities implements stack.LinkEndpoint.
+func (e *vnetEnd) Capabilities() stack.LinkEndpointCapabilities {
+	if e.offers() {
+		return stack.CapabilityTXChecksumOffload | stack.CapabilityRXChecksumOffload | e.resolution()
+	}
+	return plainCapabilities(e.forwards.Load()) | e.resolution()
+}
+
+// SupportedGSO implements stack.GSOEndpoint.
+func (e *vnetEnd) SupportedGSO() stack.SupportedGSO {
+	if e.offers() {
+		return stack.HostGSOSupported
+	}
+	return stack.GSONotSupported
+}
+
+// GSOMaxSize implements stack.GSOEndpoint.
+func (e *vnetEnd) GSOMaxSize() uint32 { return gsoMaxSize }
+
+// WritePackets implements stack.LinkWriter.
+func (e *vnetEnd) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
+	offers := e.offers()
+	for _, pkt := range pkts.AsSlice() {
+		switch {
+		case offers && needsChecksum(pkt) && pkt.TransportProtocolNumber == header.TCPProtocolNumber:
+			e.write(pkt, true)
+		case offers && !isSuper(pkt):
+			e.split.complete(pkt, e.emit)
+		default:
+			e.split.finish(pkt, e.forwards.Load(), e.emit)
+		}
+	}
+	return pkts.Len(), nil
+}
+
+func (e *vnetEnd) plain(pkt *stack.PacketBuffer) { e.write(pkt, false) }
+
+// write sends one packet; gso says that the kernel finishes it.
+func (e *vnetEnd) write(pkt *stack.PacketBuffer, gso bool) {
+	if e.port.closed.Load() || e.failure.Load() != nil {
+		e.drops.txDown.Add(1)
+		return
+	}
+	if wireSize(pkt) > int(e.mtu.Load()) {
+		e.drops.txTooLong.Add(1)
+		return
+	}
+	w, _ := e.writers.Get().(*vnetWriter)
+	if w == nil {
+		w = newWriter()
+	}
+	w.header(e, pkt, gso)
+	w.gather(pkt)
+	q := e.queues[0]
+	if len(e.queues) > 1 {
+		q = e.queues[flowHash(pkt)%uint32(len(e.queues))]
+	}
+	err := q.conn.Control(w.do)
+	if err == nil && w.errno != 0 {
+		err = w.errno
+	}
+	w.clear()
+	e.writers.Put(w)
+	if err != nil {
+		e.drops.txFailed.Add(1)
+		if e.cfg.down(err) && !e.isDown.Swap(true) {
+			e.status.set(State{})
+		}
+	} else if e.isDown.Load() {
+		e.up()
+	}
+}
+
+// up notes that packets pass again.
+func (e *vnetEnd) up() {
+	if e.isDown.Swap(false) {
+		e.status.set(State{Up: true})
+	}
+}
+
+// maxPieces is how many pieces of memory one writev takes. A packet in more
+// pieces is copied first.
+const maxPieces = 32
+
+// piLen is the length of struct tun_pi in bytes.
+const piLen = 4
+
+// vnetWriter is one writev: made once and used again.
+type vnetWriter struct {
+	head  [piLen + maxVnetHeader]byte
+	iov   [maxPieces]unix.Iovec
+	n     int
+	flat  *buffer.View
+	errno syscall.Errno
+	do    func(fd uintptr)
+}
+
+// maxVnetHeader is the longest virtio header that we write.
+const maxVnetHeader = 32
+
+func newWriter() *vnetWriter {
+	w := &vnetWriter{}
+	w.do = func(fd uintptr) {
+		for {
+			_, _, w.errno = unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&w.iov[0])), uintptr(w.n))
+			if w.errno != unix.EINTR {
+				return
+			}
+		}
+	}
+	return w
+}
+
+// header makes what stands before pkt.
+func (w *vnetWriter) header(e *vnetEnd, pkt *stack.PacketBuffer, gso bool) {
+	b := w.head[:e.prefix]
+	if e.cfg.pi {
+		b[0], b[1] = 0, 0
+		b[2], b[3] = byte(pkt.NetworkProtocolNumber>>8), byte(pkt.NetworkProtocolNumber)
+		b = b[piLen:]
+	}
+	if len(b) > 0 {
+		var h virtio.Header
+		if gso {
+			h.Flags = virtio.NeedsCsum
+			h.CsumStart = uint16(linkLen(pkt) + len(pkt.NetworkHeader().Slice()))
+			h.CsumOffset = pkt.GSOOptions.CsumOffset
+			if isSuper(pkt) {
+				h.GSOType = virtio.GSOTCPv4
+				if pkt.NetworkProtocolNumber == header.IPv6ProtocolNumber {
+					h.GSOType = virtio.GSOTCPv6
+				}
+				h.GSOSize = pkt.GSOOptions.MSS
+				h.HdrLen = uint16(pkt.HeaderSize())
+			}
+		}
+		h.Encode(b)
+	}
+	w.n = 0
+	if e.prefix > 0 {
+		w.piece(w.head[:e.prefix])
+	}
+}
+
+func (w *vnetWriter) piece(b []byte) {
+	w.iov[w.n].Base = &b[0]
+	w.iov[w.n].SetLen(len(b))
+	w.n++
+}
+
+// gather lists the packet's memory.
+func (w *vnetWriter) gather(pkt *stack.PacketBuffer) {
+	views, skip := pkt.AsViewList()
+	if views.Len() > maxPieces-1 {
+		w.flat = pkt.ToView()
+		w.piece(w.flat.AsSlice())
+		return
+	}
+	for v := views.Front(); v != nil; v = v.Next() {
+		b := v.AsSlice()
+		if skip >= len(b) {
+			skip -= len(b)
+			continue
+		}
+		w.piece(b[skip:])
+		skip = 0
+	}
+}
+
+func (w *vnetWriter) clear() {
+	for i := range w.iov[:w.n] {
+		w.iov[i].Base = nil
+	}
+	if w.flat != nil {
+		w.flat.Release()
+		w.flat = nil
+	}
+}
+
+// flowHash tells packets of different flows apart.
+func flowHash(pkt *stack.PacketBuffer) uint32 {
+	h := uint32(2166136261)
+	mix := func(b []byte) {
+		for _, c := range b {
+			h = (h ^ uint32(c)) * 16777619
+		}
+	}
+	switch ip := pkt.NetworkHeader().Slice(); {
+	case len(ip) >= header.IPv6MinimumSize && ip[0]>>4 == header.IPv6Version:
+		mix(ip[8:40])
+	case len(ip) >= header.IPv4MinimumSize:
+		mix(ip[12:20])
+	}
+	if t := pkt.TransportHeader().Slice(); len(t) >= 4 {
+		mix(t[:4]) // the ports
+	}
+	return h
+}
+
+// Attach implements stack.LinkEndpoint. The readers start with the first
+// stack.
+func (e *vnetEnd) Attach(d stack.NetworkDispatcher) {
+	e.port.Attach(d)
+	if d == nil || e.started.Swap(true) {
+		return
+	}
+	for _, q := range e.queues {
+		e.readers.Go(q.run)
+	}
+	go func() {
+		e.readers.Wait()
+		close(e.done)
+	}()
+}
+
+// Close implements stack.LinkEndpoint. Use [Close].
+func (e *vnetEnd) Close() {
+	if !e.shut() {
+		return
+	}
+	if e.cfg.closing != nil {
+		e.cfg.closing()
+	}
+	closeFiles(e.cfg.files)
+	if e.started.Swap(true) {
+		<-e.done
+	} else { // the readers will never run
+		close(e.done)
+	}
+	for _, q := range e.queues {
+		q.view.Release()
+	}
+	e.split.clear()
+	if e.cfg.closed != nil {
+		e.cfg.closed()
+	}
+}
+
+// fail notes why the link has ended by itself.
+func (e *vnetEnd) fail(err error) {
+	err = fmt.Errorf("netdev: %s interface %q: the interface is gone: %w", e.cfg.kind, e.cfg.name, errnoOf(err))
+	if e.failure.CompareAndSwap(nil, &err) {
+		e.status.set(State{Err: err})
+	}
+}
+
+// vnetQueue reads one descriptor.
+type vnetQueue struct {
+	e     *vnetEnd
+	conn  syscall.RawConn
+	view  *buffer.View // where the next packet goes
+	head  [piLen + maxVnetHeader]byte
+	spill [spillSize]byte
+	iov   [3]unix.Iovec
+	n     int
+	errno syscall.Errno
+}
+
+func newQueue(e *vnetEnd, _ *os.File, conn syscall.RawConn) *vnetQueue {
+	q := &vnetQueue{e: e, conn: conn}
+	q.renew()
+	return q
+}
+
+// renew takes new memory for the next packet.
+func (q *vnetQueue) renew() { q.view = buffer.NewViewSize(readSize) }
+
+// run delivers packets until the descriptor ends. This goroutine holds no lock
+// of an endpoint, so that every kind of packet goes straight up.
+func (q *vnetQueue) run() {
+	e := q.e
+	read := q.read // bound once
+	for !e.port.closed.Load() {
+		err := q.conn.Read(read)
+		if err == nil && q.errno != 0 {
+			err = q.errno
+		}
+		switch {
+		case err == nil:
+			if e.isDown.Load() {
+				e.up()
+			}
+			q.take(q.n)
+		case e.port.closed.Load():
+			return
+		case e.cfg.down(err):
+			if !e.isDown.Swap(true) {
+				e.status.set(State{})
+			}
+		default:
+			e.fail(err)
+			return
+		}
+	}
+}
+
+// read reads one packet; it is called until it returns true, which says that
+// there was one, or an error.
+func (q *vnetQueue) read(fd uintptr) bool {
+	iov := q.iov[:0]
+	add := func(b []byte) {
+		iov = iov[:len(iov)+1]
+		iov[len(iov)-1].Base = &b[0]
+		iov[len(iov)-1].SetLen(len(b))
+	}
+	if q.e.prefix > 0 {
+		add(q.head[:q.e.prefix])
+	}
+	add(q.view.AsSlice())
+	add(q.spill[:])
+	for {
+		n, _, errno := unix.Syscall(unix.SYS_READV, fd, uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)))
+		switch errno {
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN:
+			return false
+		}
+		q.n, q.errno = int(n), errno
+		return true
+	}
+}
+
+// take delivers what has been read: n bytes with all that stands before the
+// packet.
+func (q *vnetQueue) take(n int) {
+	e := q.e
+	n -= e.prefix
+	if n <= 0 {
+		e.drops.rxMalformed.Add(1)
+		return
+	}
+	b := q.view.AsSlice()[:min(n, readSize)]
+	if n > readSize {
+		b = append(append(make([]byte, 0, n), b...), q.spill[:n-readSize]...)
+	}
+	var h virtio.Header
+	if e.cfg.header > 0 {
+		h = virtio.Decode(q.head[e.prefix-e.cfg.header:])
+	}
+	link := 0
+	if e.mac != "" {
+		link = etherHeader
+	}
+	if err := h.Check(b, link); err != nil {
+		e.drops.rxMalformed.Add(1)
+		return
+	}
+	forwards := e.forwards.Load()
+	kind := h.GSOType &^ virtio.GSOECN
+	mtu := int(e.mtu.Load())
+	if kind != virtio.GSONone {
+		mtu = maxPacket
+	}
+	a, ok := e.accept(b, mtu)
+	switch {
+	case !ok:
+	case kind == virtio.GSOUDPL4:
+		if !h.Split(b, link, func(d []byte) {
+			e.port.up(packetOf(buffer.MakeWithView(buffer.NewViewWithData(d)), a))
+		}) {
+			e.drops.rxMalformed.Add(1)
+		}
+	case kind != virtio.GSONone && forwards:
+		e.segments(b, a, &h)
+	case h.Flags == 0 && e.cfg.gso && !forwards && !checked(b[link:], a.proto):
+		e.drops.rxMalformed.Add(1)
+	default:
+		if forwards {
+			h.Complete(b)
+		}
+		e.port.up(packetOf(q.keep(b), a))
+	}
+}
+
+// keep returns b, which lies at the start of q's memory or in memory of its
+// own, as a buffer: a copy if it is short, else the memory itself.
+func (q *vnetQueue) keep(b []byte) buffer.Buffer {
+	if len(b) < keepFrom || len(b) > readSize {
+		return buffer.MakeWithView(buffer.NewViewWithData(b))
+	}
+	v := q.view
+	v.CapLength(len(b))
+	q.renew()
+	return buffer.MakeWithView(v)
+}
+
+// segments cuts a long TCP segment for a stack that forwards.
+func (e *vnetEnd) segments(b []byte, a arrival, h *virtio.Header) {
+	pkt := packetOf(buffer.MakeWithView(buffer.NewViewWithData(b)), a)
+	defer pkt.DecRef()
+	transport := int(h.CsumStart)
+	tcp := int(b[transport+12]>>4) * 4
+	if tcp < header.TCPMinimumSize || transport+tcp > len(b) {
+		e.drops.rxMalformed.Add(1)
+		return
+	}
+	pkt.NetworkHeader().Consume(transport - a.link)
+	pkt.TransportHeader().Consume(tcp)
+	pkt.TransportProtocolNumber = header.TCPProtocolNumber
+	pkt.GSOOptions = stack.GSO{Type: stack.GSOTCPv4, MSS: h.GSOSize, NeedsCsum: true}
+	segment(pkt, func(seg *stack.PacketBuffer) {
+		if ipSize(seg) > int(e.mtu.Load()) {
+			e.drops.rxTooLong.Add(1)
+			return
+		}
+		v := seg.ToView()
+		e.port.up(packetOf(buffer.MakeWithView(v), a))
+	})
+}
+
+// checked reports whether the checksum of a whole TCP or UDP packet is right.
+// Others are not looked at here.
+func checked(ip []byte, proto tcpip.NetworkProtocolNumber) bool {
+	if proto == header.ARPProtocolNumber || !atOnce(ip) {
+		return true
+	}
+	var src, dst tcpip.Address
+	var transport []byte
+	var next tcpip.TransportProtocolNumber
+	if proto == header.IPv4ProtocolNumber {
+		h := header.IPv4(ip)
+		src, dst, next = h.SourceAddress(), h.DestinationAddress(), h.TransportProtocol()
+		transport = ip[h.HeaderLength():h.TotalLength()]
+	} else {
+		h := header.IPv6(ip)
+		src, dst, next = h.SourceAddress(), h.DestinationAddress(), h.TransportProtocol()
+		transport = ip[header.IPv6MinimumSize:][:h.PayloadLength()]
+	}
+	if next == header.UDPProtocolNumber {
+		if u := header.UDP(transport); len(u) < header.UDPMinimumSize || u.Checksum() == 0 && proto == header.IPv4ProtocolNumber {
+			return true // netstack decides
+		}
+	}
+	sum := header.PseudoHeaderChecksum(next, src, dst, uint16(len(transport)))
+	return checksum.Checksum(transport, sum) == 0xffff
+}
+
+// The kernel's numbers that x/sys lacks.
+const (
+	tunFUSO4 = 0x20
+	tunFUSO6 = 0x40
+)
+
+// offloads are what we ask the kernel for, best first: a kernel that does not
+// know one of them refuses them all.
+var offloads = [...]struct {
+	flags int
+	text  string
+}{
+	{unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6 | tunFUSO4 | tunFUSO6, "checksums, TSO4, TSO6, USO"},
+	{unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6, "checksums, TSO4, TSO6"},
+	{unix.TUN_F_CSUM | unix.TUN_F_TSO4, "checksums, TSO4"},
+	{unix.TUN_F_CSUM, "checksums"},
+}
+
+// setOffloads asks for the best offloads that the kernel has, and says in a
+// few words what it gave.
+func setOffloads(fd int) string {
+	for _, o := range offloads {
+		if unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, o.flags) == nil {
+			return o.text
+		}
+	}
+	return "no offload inwards"
+}
+
+// tunDown says that a TUN or TAP is down: the kernel refuses to write to it.
+func tunDown(err error) bool {
+	return errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENETDOWN)
+}
+
+// words joins what is not empty.
+func words(list ...string) string {
+	var out []string
+	for _, w := range list {
+		if w != "" {
+			out = append(out, w)
+		}
+	}
+	return strings.Join(out, ", ")
+}
