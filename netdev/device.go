@@ -1,6 +1,7 @@
 package netdev
 
 import (
+	"fmt"
 	"net"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -42,6 +43,14 @@ type Device interface {
 	Close() error
 }
 
+// StatusDevice is a [Device] that knows whether packets can pass. FromDevice
+// calls Watch once, before Attach; set may be called by any goroutine, also
+// inside Watch, and does not block. A State with an error is the last one.
+type StatusDevice interface {
+	Device
+	Watch(set func(State))
+}
+
 // DeviceConfig says how a link uses its device. Its zero value works.
 type DeviceConfig struct {
 	// Queued puts every inbound packet into a queue that a goroutine of the
@@ -68,7 +77,8 @@ type DeviceConfig struct {
 }
 
 // FromDevice returns the link that sends and receives through dev, and owns
-// dev from then on. It panics if the hardware address is none of a station. There are no offloads: dev gets and gives packets with
+// dev from then on. A dev that is a [StatusDevice] says how the link is, and one
+// that is a fmt.Stringer describes it. It panics if the hardware address is none of a station. There are no offloads: dev gets and gives packets with
 // their checksums in place.
 func FromDevice(dev Device, cfg DeviceConfig) Link {
 	if err := checkHardwareAddr(cfg.HardwareAddr); err != nil {
@@ -84,6 +94,13 @@ func (l *deviceLink) open(dev Device, cfg DeviceConfig) {
 	l.emit = l.write
 	l.port.init(dev.MTU(), cfg.QueueLimit, cfg.HardwareAddr)
 	l.end = wire.End{Endpoint: l, Forwards: l.setForwards, Drops: l.drops.snapshot}
+	if s, ok := dev.(fmt.Stringer); ok {
+		l.end.Text = s.String()
+	}
+	if s, ok := dev.(StatusDevice); ok {
+		l.end.Status, l.end.Watch = l.status.get, l.status.watch
+		s.Watch(l.status.set)
+	}
 }
 
 type deviceLink struct {

@@ -26,6 +26,7 @@ type SpecOptions struct {
 	MAC    net.HardwareAddr // mac=XX:XX:XX:XX:XX:XX: the stack's own hardware address
 	Queues int              // queues=N: how many queues, 1 to 256
 	Path   string           // path=FILE: the device's node, or the program to start
+	Listen bool             // listen: wait for peers, one at a time
 }
 
 // parseOptions reads "key=value&key=value", of the keys that spec takes.
@@ -35,7 +36,7 @@ func (s *Spec) parseOptions(text string) (o SpecOptions, err error) {
 	}
 	seen := make(map[string]bool)
 	for _, part := range strings.Split(text, "&") {
-		key, value, _ := strings.Cut(part, "=")
+		key, value, given := strings.Cut(part, "=")
 		switch {
 		case !slices.Contains(s.Opts, key):
 			known := "takes no options"
@@ -57,6 +58,10 @@ func (s *Spec) parseOptions(text string) (o SpecOptions, err error) {
 				err = fmt.Errorf("%w: %w", err, endpoint.EINVAL)
 			} else {
 				err = checkHardwareAddr(o.MAC)
+			}
+		case "listen":
+			if o.Listen = true; given {
+				err = fmt.Errorf("it takes no value: %w", endpoint.EINVAL)
 			}
 		case "path":
 			if o.Path = value; value == "" {
@@ -88,6 +93,9 @@ func Specs() []Spec {
 		{"tun", "tun:NAME", "a TUN interface of this machine's kernel; it is made if there is none of that name", []string{"mtu", "path", "queues"}, openTUNSpec},
 		{"tap", "tap:NAME", "a TAP interface of this machine's kernel: the same with Ethernet", []string{"mtu", "path", "queues", "mac"}, openTAPSpec},
 		{"fd", "fd:N", "a TUN or TAP interface that another process has opened, as descriptor N", []string{"mtu", "mac"}, openFDSpec},
+		{"qemu", "qemu:ADDRESS", "Ethernet frames over a stream socket, with QEMU or passt; ADDRESS is a path with a slash, or HOST:PORT", []string{"mtu", "mac", "listen"}, openQEMUSpec},
+		{"vfkit", "vfkit:PATH", "Ethernet frames over a Unix datagram socket, with vfkit, gvproxy or libkrun", []string{"mtu", "mac", "listen"}, openVfkitSpec},
+		{"passt", "passt:", "the outside world by the program passt, which is started, and needs no privilege", []string{"mtu", "mac", "path"}, openPasstSpec},
 		{"water", "water:NAME", "the same, opened by package water", nil, openWaterSpec},
 		{"auto", "auto", "the best of these that this process may have without changing the host", nil, openAutoSpec},
 		{"mem", "mem", "memory of this process; it has two ends, so that only a program that runs both hosts can open it", nil, openMemSpec},
@@ -102,6 +110,7 @@ func Specs() []Spec {
 //	mac=ADDR  the stack's own hardware address; default a random one
 //	queues=N  how many queues the interface has, 1 to 256; default 1
 //	path=FILE the device's node, or the program to start
+//	listen    wait for peers, one at a time, instead of connecting
 //
 // An unknown kind is EINVAL, with the known ones in the error's text. "mem" is EINVAL too: a
 // link in memory has two ends, and a program that runs both hosts asks [Pair]

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -581,7 +580,7 @@ func checked(ip []byte, proto tcpip.NetworkProtocolNumber) bool {
 		transport = ip[h.HeaderLength():h.TotalLength()]
 	} else {
 		h := header.IPv6(ip)
-		src, dst, next = h.SourceAddress(), h.DestinationAddress(), h.TransportProtocol()
+		src, dst, next = h.SourceAddress(), h.DestinationAddress(), tcpip.TransportProtocolNumber(h.NextHeader())
 		transport = ip[header.IPv6MinimumSize:][:h.PayloadLength()]
 	}
 	if next == header.UDPProtocolNumber {
@@ -625,15 +624,4 @@ func setOffloads(fd int) string {
 // tunDown says that a TUN or TAP is down: the kernel refuses to write to it.
 func tunDown(err error) bool {
 	return errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENETDOWN)
-}
-
-// words joins what is not empty.
-func words(list ...string) string {
-	var out []string
-	for _, w := range list {
-		if w != "" {
-			out = append(out, w)
-		}
-	}
-	return strings.Join(out, ", ")
 }
