@@ -141,6 +141,13 @@ func (o *options) open(hostname string) (*sockapi.Net, func() error, error) {
 	return n, func() error { return errors.Join(n.Close(), st.Close()) }, nil
 }
 
+// describe tells what the link says of itself.
+func (o *options) describe(out io.Writer) {
+	if o.about != "" {
+		fmt.Fprintf(out, "Link: %s.\n", o.about)
+	}
+}
+
 // serve runs echo servers for TCP and UDP until ctx ends, or while a command
 // runs, whose failure is then its own.
 func serve(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
@@ -172,9 +179,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) (err er
 		n.Close() // ends the connections
 	})
 	defer stop()
-	if o.about != "" {
-		fmt.Fprintf(out, "Link %s: %s.\n", o.link, o.about)
-	}
+	o.describe(out)
 	for _, a := range o.addrs {
 		fmt.Fprintf(out, "Listening on %v, port %d (TCP and UDP), link %s.\n", a.Addr(), o.port, o.link)
 	}
@@ -262,6 +267,7 @@ func dial(ctx context.Context, args []string, stdout, stderr io.Writer) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, end()) }()
+	o.describe(stdout)
 	stop := context.AfterFunc(ctx, func() { n.Close() })
 	defer stop()
 	return interrupted(ctx, clientAny(stdout, n, rest[0], o.port, message))

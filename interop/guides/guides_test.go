@@ -14,7 +14,7 @@
 //
 //	<!-- guide: as user -->   an ordinary user
 //	<!-- guide: as root -->   root of the machine, and no other will do
-//	<!-- guide: … needs a b --> and these programs
+//	<!-- guide: … needs a $B --> and the program a, and the variable B set
 //
 // testdata/NAME.sh, if there is one, is run before in the same shell: it stands
 // for the surroundings that the guide presumes.
@@ -173,6 +173,12 @@ func TestGuides(t *testing.T) {
 
 func (g *guide) run(t *testing.T, name string) {
 	for _, p := range append(g.needs, "unshare", "bash", "ip") {
+		if v, ok := strings.CutPrefix(p, "$"); ok {
+			if os.Getenv(v) == "" {
+				skip(t, v+" is not set")
+			}
+			continue
+		}
 		if _, err := exec.LookPath(p); err != nil {
 			skip(t, fmt.Sprintf("no program %s: %v", p, err))
 		}
@@ -189,7 +195,7 @@ func (g *guide) run(t *testing.T, name string) {
 	}
 	cmd := exec.CommandContext(ctx, "unshare", append(args, "bash", "-c", g.program(string(setup)))...)
 	cmd.Dir = root
-	cmd.Env = environment(t)
+	cmd.Env = g.environment(t)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = 10 * time.Second
 	var out bytes.Buffer
@@ -206,7 +212,7 @@ func (g *guide) run(t *testing.T, name string) {
 }
 
 // environment is that of a user who has nothing but Go, and its caches.
-func environment(t *testing.T) []string {
+func (g *guide) environment(t *testing.T) []string {
 	home := t.TempDir()
 	if err := os.Chmod(filepath.Dir(home), 0o755); err != nil { // other users may look
 		t.Fatal(err)
@@ -219,6 +225,11 @@ func environment(t *testing.T) []string {
 	values := strings.Split(strings.TrimSpace(string(out)), "\n")
 	for i, key := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY"} {
 		env = append(env, key+"="+values[i])
+	}
+	for _, key := range g.needs {
+		if v, ok := strings.CutPrefix(key, "$"); ok {
+			env = append(env, v+"="+os.Getenv(v))
+		}
 	}
 	return append(env, "GOFLAGS=-buildvcs=false", "GOTOOLCHAIN=local")
 }

@@ -1,0 +1,2 @@
+mkdir ~/vm
+cp "$USERSOCK_VM"/*.deb ~/vm/
