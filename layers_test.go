@@ -36,7 +36,11 @@ var layers = []layer{
 	{name: "stack/endpoint/endpointtest", imports: []string{"stack/endpoint"}},
 	{name: "stack/internal/kernel", imports: []string{"stack/endpoint", "stack/endpoint/endpointtest"}},
 
-	{name: "netdev", imports: []string{"stack/endpoint", "internal/virtual", "internal/wire"}, gvisor: true, water: true},
+	{name: "netdev/internal/framing"}, // formats of bytes: leaves that know no packet buffer
+	{name: "netdev/internal/pcapng"},
+	{name: "netdev/internal/virtio"},
+	{name: "netdev", imports: []string{"stack/endpoint", "internal/virtual", "internal/wire",
+		"netdev/internal/framing", "netdev/internal/pcapng", "netdev/internal/virtio"}, gvisor: true, water: true},
 
 	{name: "stack/internal/inet", imports: []string{"stack/endpoint", "internal/virtual", "internal/wire"}, gvisor: true},
 	{name: "stack/internal/unix", imports: []string{"stack/endpoint", "internal/virtual"}},

@@ -206,3 +206,34 @@ func packetOf(data buffer.Buffer, a arrival) *stack.PacketBuffer {
 	pkt.NetworkProtocolNumber, pkt.PktType = a.proto, a.kind
 	return pkt
 }
+
+// outsideFrame makes a packet buffer of a frame as a stack would send it: with
+// its headers told apart as far as they are there. It copies frame.
+func outsideFrame(frame []byte) *stack.PacketBuffer {
+	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(buffer.NewViewWithData(frame))})
+	pkt.LinkHeader().Consume(etherHeader)
+	pkt.NetworkProtocolNumber = header.Ethernet(frame).Type()
+	if n := ipHeaderLen(frame[etherHeader:]); n > 0 {
+		pkt.NetworkHeader().Consume(n)
+	}
+	return pkt
+}
+
+// ipHeaderLen returns the length of the IP header at the start of b, 0 if
+// there is no whole one.
+func ipHeaderLen(b []byte) int {
+	if len(b) < header.IPv4MinimumSize {
+		return 0
+	}
+	n := 0
+	switch b[0] >> 4 {
+	case header.IPv4Version:
+		n = int(b[0]&15) * 4
+	case header.IPv6Version:
+		n = header.IPv6MinimumSize
+	}
+	if n < header.IPv4MinimumSize || n > len(b) {
+		return 0
+	}
+	return n
+}

@@ -60,7 +60,9 @@ type Interface struct {
 	// attachment on, also when that fails, and closes it.
 	Link netdev.Link
 
-	// Addrs are the addresses with the length of their prefix.
+	// Addrs are the addresses with the length of their prefix. On an Ethernet
+	// an IPv6 link-local address is added, made of the hardware address, if none
+	// is among them.
 	Addrs []netip.Prefix
 
 	// MTU is the largest IP packet in bytes; 0 is the link's own. At least 68,

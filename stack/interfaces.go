@@ -2,11 +2,13 @@ package stack
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 	gvstack "gvisor.dev/gvisor/pkg/tcpip/stack"
@@ -31,6 +33,9 @@ type InterfaceInfo struct {
 	MTU      int
 	Loopback bool
 	Up       bool
+
+	// HardwareAddr is the address on an Ethernet; empty elsewhere.
+	HardwareAddr net.HardwareAddr
 }
 
 func (cfg *Config) checkInterface(in Interface) error {
@@ -124,7 +129,7 @@ func (s *Stack) Attach(in Interface) error {
 		s.freeName(name)
 		return fmt.Errorf("stack: attach %q: %w", name, endpoint.ENETDOWN)
 	}
-	for _, a := range in.Addrs {
+	for _, a := range append(slices.Clone(in.Addrs), s.linkLocal(in, end.Endpoint)...) {
 		if err := s.AddAddr(name, a); err != nil {
 			s.Detach(name)
 			return err
@@ -132,6 +137,26 @@ func (s *Stack) Attach(in Interface) error {
 	}
 	s.log.Debug("interface attached", "interface", name, "index", int(id), "mtu", end.Endpoint.MTU())
 	return nil
+}
+
+// linkLocal returns the link-local address that an interface on an Ethernet has
+// by itself (RFC 4291, appendix A, from its hardware address), unless it is
+// given one.
+func (s *Stack) linkLocal(in Interface, end gvstack.LinkEndpoint) []netip.Prefix {
+	mac := end.LinkAddress()
+	if len(mac) != header.EthernetAddressSize || !s.cfg.serves(endpoint.AF_INET6) || end.MTU() < minMTU6 ||
+		slices.ContainsFunc(in.Addrs, func(p netip.Prefix) bool { return p.Addr().Is6() && p.Addr().IsLinkLocalUnicast() }) {
+		return nil
+	}
+	return []netip.Prefix{netip.PrefixFrom(ipOf(header.LinkLocalAddr(mac)), 64)}
+}
+
+// hardwareAddr returns the address of an Ethernet interface.
+func hardwareAddr(a tcpip.LinkAddress) net.HardwareAddr {
+	if len(a) != header.EthernetAddressSize || a == header.UnspecifiedEthernetAddress {
+		return nil
+	}
+	return net.HardwareAddr(a)
 }
 
 func (s *Stack) takeName(name string) (tcpip.NICID, string, error) {
@@ -260,6 +285,8 @@ func (s *Stack) Interfaces() []InterfaceInfo {
 			MTU:      int(info.MTU),
 			Loopback: info.Flags.Loopback,
 			Up:       info.Flags.Up && info.Flags.Running,
+
+			HardwareAddr: hardwareAddr(info.LinkAddress),
 		})
 	}
 	slices.SortFunc(list, func(a, b InterfaceInfo) int { return a.Index - b.Index })
