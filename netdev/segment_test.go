@@ -99,10 +99,11 @@ func TestSegmentBroadcast(t *testing.T) {
 		t.Fatal(err)
 	}
 	s6 := hosts[0].open(header.UDPProtocolNumber, ipv6.ProtocolNumber)
-	if err := s6.SetSockOpt(&tcpip.MulticastInterfaceOption{NIC: 1}); err != nil {
+	if err := s6.Bind(tcpip.FullAddress{NIC: 1}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s6.sendTo([]byte("to the group"), "[ff02::77]:9"); err != nil {
+	to := tcpip.FullAddress{NIC: 1, Addr: tcpip.AddrFrom16([16]byte{0xff, 2, 15: 0x77}), Port: 9}
+	if _, err := s6.Write(bytes.NewReader([]byte("to the group")), tcpip.WriteOptions{To: &to}); err != nil {
 		t.Fatal(err)
 	}
 	b := make([]byte, 100)
