@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
@@ -161,6 +162,50 @@ func segment(pkt *stack.PacketBuffer, emit func(*stack.PacketBuffer)) {
 		emit(seg)
 		seg.DecRef()
 	}
+}
+
+// superOf makes a packet buffer of one long TCP segment, ready for segment: b
+// has a link header of link bytes, its TCP header of tcp bytes begins at
+// transport, and it stands for segments of mss bytes. It copies b.
+func superOf(b []byte, link, transport, tcp, mss int) *stack.PacketBuffer {
+	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(buffer.NewViewWithData(b))})
+	if link > 0 {
+		pkt.LinkHeader().Consume(link)
+	}
+	pkt.NetworkHeader().Consume(transport - link)
+	pkt.TransportHeader().Consume(tcp)
+	pkt.TransportProtocolNumber = header.TCPProtocolNumber
+	pkt.NetworkProtocolNumber = header.IPv4ProtocolNumber
+	if b[link]>>4 == header.IPv6Version {
+		pkt.NetworkProtocolNumber = header.IPv6ProtocolNumber
+	}
+	pkt.GSOOptions = stack.GSO{Type: stack.GSOTCPv4, MSS: uint16(mss), NeedsCsum: true}
+	return pkt
+}
+
+// transportPart is what an IP packet carries.
+type transportPart struct {
+	b        []byte
+	at       int // where it begins in the packet
+	proto    tcpip.TransportProtocolNumber
+	src, dst tcpip.Address
+}
+
+// transportOf finds it in a packet that check and atOnce have passed.
+func transportOf(ip []byte, proto tcpip.NetworkProtocolNumber) transportPart {
+	if proto == header.IPv4ProtocolNumber {
+		h := header.IPv4(ip)
+		at := int(h.HeaderLength())
+		return transportPart{ip[at:h.TotalLength()], at, h.TransportProtocol(), h.SourceAddress(), h.DestinationAddress()}
+	}
+	h := header.IPv6(ip)
+	const at = header.IPv6MinimumSize
+	return transportPart{ip[at : at+int(h.PayloadLength())], at, tcpip.TransportProtocolNumber(h.NextHeader()), h.SourceAddress(), h.DestinationAddress()}
+}
+
+// sum is the sum over the transport header, its data and the pseudo header.
+func (p *transportPart) sum() uint16 {
+	return checksum.Checksum(p.b, header.PseudoHeaderChecksum(p.proto, p.src, p.dst, uint16(len(p.b))))
 }
 
 // flagCWR is "congestion window reduced", RFC 3168.

@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
@@ -543,18 +542,14 @@ func (q *vnetQueue) keep(b []byte) buffer.Buffer {
 
 // segments cuts a long TCP segment for a stack that forwards.
 func (e *vnetEnd) segments(b []byte, a arrival, h *virtio.Header) {
-	pkt := packetOf(buffer.MakeWithView(buffer.NewViewWithData(b)), a)
-	defer pkt.DecRef()
 	transport := int(h.CsumStart)
 	tcp := int(b[transport+12]>>4) * 4
 	if tcp < header.TCPMinimumSize || transport+tcp > len(b) {
 		e.drops.rxMalformed.Add(1)
 		return
 	}
-	pkt.NetworkHeader().Consume(transport - a.link)
-	pkt.TransportHeader().Consume(tcp)
-	pkt.TransportProtocolNumber = header.TCPProtocolNumber
-	pkt.GSOOptions = stack.GSO{Type: stack.GSOTCPv4, MSS: h.GSOSize, NeedsCsum: true}
+	pkt := superOf(b, a.link, transport, tcp, int(h.GSOSize))
+	defer pkt.DecRef()
 	segment(pkt, func(seg *stack.PacketBuffer) {
 		if ipSize(seg) > int(e.mtu.Load()) {
 			e.drops.rxTooLong.Add(1)
@@ -571,25 +566,13 @@ func checked(ip []byte, proto tcpip.NetworkProtocolNumber) bool {
 	if proto == header.ARPProtocolNumber || !atOnce(ip) {
 		return true
 	}
-	var src, dst tcpip.Address
-	var transport []byte
-	var next tcpip.TransportProtocolNumber
-	if proto == header.IPv4ProtocolNumber {
-		h := header.IPv4(ip)
-		src, dst, next = h.SourceAddress(), h.DestinationAddress(), h.TransportProtocol()
-		transport = ip[h.HeaderLength():h.TotalLength()]
-	} else {
-		h := header.IPv6(ip)
-		src, dst, next = h.SourceAddress(), h.DestinationAddress(), tcpip.TransportProtocolNumber(h.NextHeader())
-		transport = ip[header.IPv6MinimumSize:][:h.PayloadLength()]
-	}
-	if next == header.UDPProtocolNumber {
-		if u := header.UDP(transport); len(u) < header.UDPMinimumSize || u.Checksum() == 0 && proto == header.IPv4ProtocolNumber {
+	p := transportOf(ip, proto)
+	if p.proto == header.UDPProtocolNumber {
+		if u := header.UDP(p.b); len(u) < header.UDPMinimumSize || u.Checksum() == 0 && proto == header.IPv4ProtocolNumber {
 			return true // netstack decides
 		}
 	}
-	sum := header.PseudoHeaderChecksum(next, src, dst, uint16(len(transport)))
-	return checksum.Checksum(transport, sum) == 0xffff
+	return p.sum() == 0xffff
 }
 
 // The kernel's numbers that x/sys lacks.
