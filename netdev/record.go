@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -55,8 +56,10 @@ type Recorder struct {
 
 	mu      sync.Mutex
 	links   uint32
+	head    []byte // blocks to write before those that wait
 	waiting []byte
-	spare   []byte
+	hold    endpoint.Timer // while the record is held; else nil
+	keys    bool           // KeyLog has been called
 	comment string
 	running bool
 	closed  bool
@@ -82,7 +85,10 @@ func NewRecorder(w io.Writer, cfg RecordConfig) *Recorder {
 	}
 	r := &Recorder{w: w, cfg: cfg}
 	r.idle.L = &r.mu
-	r.add(func(b []byte) []byte { return pcapng.AppendSection(b, runtime.GOOS, cfg.Program) })
+	r.head = pcapng.AppendSection(nil, runtime.GOOS, cfg.Program)
+	r.mu.Lock()
+	r.start()
+	r.mu.Unlock()
 	return r
 }
 
@@ -112,7 +118,9 @@ func (r *Recorder) Link(l Link, name string) Link {
 	r.mu.Lock()
 	c.number = r.links
 	r.links++
-	r.put(func(b []byte) []byte { return pcapng.AppendInterface(b, kind, uint32(r.cfg.SnapLen), name, inner.Text) })
+	r.first(func(b []byte) []byte {
+		return pcapng.AppendInterface(b, kind, uint32(r.cfg.SnapLen), name, inner.Text)
+	})
 	r.mu.Unlock()
 	return c
 }
@@ -130,12 +138,26 @@ func (r *Recorder) Comment(text string) {
 // KeyLog returns a writer for [crypto/tls.Config].KeyLogWriter: with these keys
 // in the file, Wireshark shows what TLS has encrypted. Whoever has the file can
 // read it all. The writer never fails.
-func (r *Recorder) KeyLog() io.Writer { return keyLog{r} }
+//
+// Wireshark wants a connection's keys before the packets in which they are
+// agreed, and they are known just after. So from the call on packets are held
+// for a quarter of a second before they are written.
+func (r *Recorder) KeyLog() io.Writer {
+	r.mu.Lock()
+	r.keys = true
+	r.mu.Unlock()
+	return keyLog{r}
+}
+
+// keyDelay is how long packets are held for the keys that belong to them.
+const keyDelay = 250 * time.Millisecond
 
 type keyLog struct{ r *Recorder }
 
 func (k keyLog) Write(lines []byte) (int, error) {
-	k.r.add(func(b []byte) []byte { return pcapng.AppendSecrets(b, lines) })
+	k.r.mu.Lock()
+	defer k.r.mu.Unlock()
+	k.r.first(func(b []byte) []byte { return pcapng.AppendSecrets(b, lines) })
 	return len(lines), nil
 }
 
@@ -159,6 +181,7 @@ func (r *Recorder) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
+	r.release()
 	for r.running {
 		r.idle.Wait()
 	}
@@ -178,11 +201,50 @@ func (r *Recorder) put(block func([]byte) []byte) bool {
 		return false
 	}
 	r.waiting = block(r.waiting)
-	if !r.running {
+	r.start()
+	return true
+}
+
+// first appends a block to those that are written first. It is called with
+// r.mu held.
+func (r *Recorder) first(block func([]byte) []byte) {
+	if r.closed || r.err != nil {
+		return
+	}
+	r.head = block(r.head)
+	r.start()
+}
+
+// start starts the writer, or the time after which it starts. It is called
+// with r.mu held.
+func (r *Recorder) start() {
+	switch {
+	case !r.running:
 		r.running = true
+		if r.keys && !r.closed {
+			r.hold = r.cfg.Clock.AfterFunc(keyDelay, r.expired)
+			return
+		}
+		go r.write()
+	case len(r.waiting) > r.cfg.QueueBytes/2:
+		r.release()
+	}
+}
+
+// release ends the time that the record is held. It is called with r.mu held.
+func (r *Recorder) release() {
+	if r.hold != nil && r.hold.Stop() {
+		r.hold = nil
 		go r.write()
 	}
-	return true
+}
+
+// expired is called when the record has been held long enough.
+func (r *Recorder) expired() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hold = nil
+	go r.write()
 }
 
 // keepBytes is how much memory an idle recorder keeps.
@@ -192,23 +254,35 @@ const keepBytes = 1 << 20
 func (r *Recorder) write() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.waiting) > 0 && r.err == nil {
-		b := r.waiting
-		r.waiting, r.spare = r.spare[:0], nil
+	for len(r.head)+len(r.waiting) > 0 && r.err == nil {
+		b := r.head
+		if r.head = nil; len(r.waiting) > 0 {
+			b = append(b, r.waiting...)
+			r.waiting = r.waiting[:0]
+		}
 		r.mu.Unlock()
 		n, err := r.w.Write(b)
 		if err == nil && n < len(b) {
 			err = io.ErrShortWrite
 		}
 		r.mu.Lock()
-		if cap(b) <= keepBytes {
-			r.spare = b[:0]
+		if r.head == nil && cap(b) <= keepBytes {
+			r.head = b[:0]
+		}
+		if cap(r.waiting) > keepBytes && len(r.waiting) == 0 {
+			r.waiting = nil
 		}
 		if err != nil {
 			r.err = fmt.Errorf("netdev: record: %w", err)
 		}
+		if r.keys && !r.closed && len(r.head) == 0 {
+			break // what came meanwhile is held in its turn
+		}
 	}
 	r.running = false
+	if len(r.waiting) > 0 && r.err == nil {
+		r.start()
+	}
 	r.idle.Broadcast()
 }
 
