@@ -28,6 +28,8 @@ type options struct {
 	dns    []netip.AddrPort
 	port   int
 
+	pcap string // the file to record to; "": none
+
 	about string // what the link says of itself, after open
 }
 
@@ -39,6 +41,7 @@ func (o *options) parse(command, about string, args []string, stderr io.Writer) 
 	flags.Func("addr", "an `address` with its prefix length, such as 192.0.2.2/24; again or with commas for more (required)", o.addAddrs)
 	flags.Func("route", "a `route` such as 0.0.0.0/0=192.0.2.1, or default=192.0.2.1 for the default one", o.addRoute)
 	flags.Func("dns", "the `address` of a name server, such as 192.0.2.53", o.addServers)
+	flags.StringVar(&o.pcap, "pcap", "", "record every packet to this `file` as pcapng, for Wireshark; a named pipe is live")
 	flags.IntVar(&o.port, "port", port, "the TCP and UDP port, 1 to 65535")
 	flags.Usage = func() {
 		fmt.Fprintf(stderr, "userspace-echo %s\n\nOptions:\n", about)
@@ -126,19 +129,37 @@ func (o *options) open(hostname string) (*sockapi.Net, func() error, error) {
 		return nil, nil, err
 	}
 	o.about = netdev.Describe(link)
+	link, finish, err := o.record(link)
+	if err != nil {
+		return nil, nil, err
+	}
 	st, err := stack.New(stack.Config{
 		Hostname:   hostname,
 		Interfaces: []stack.Interface{{Name: "tun0", Link: link, Addrs: o.addrs}},
 		Routes:     o.routes,
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, errors.Join(err, finish())
 	}
 	n, err := sockapi.New(sockapi.Config{Stack: st, Resolver: resolver.Config{Servers: o.dns}})
 	if err != nil {
-		return nil, nil, errors.Join(err, st.Close())
+		return nil, nil, errors.Join(err, st.Close(), finish())
 	}
-	return n, func() error { return errors.Join(n.Close(), st.Close()) }, nil
+	return n, func() error { return errors.Join(n.Close(), st.Close(), finish()) }, nil
+}
+
+// record puts a recorder on the link, if one is wanted.
+func (o *options) record(link netdev.Link) (_ netdev.Link, finish func() error, err error) {
+	if o.pcap == "" {
+		return link, func() error { return nil }, nil
+	}
+	file, err := os.OpenFile(o.pcap, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		netdev.Close(link)
+		return nil, nil, err
+	}
+	link, r := netdev.Record(link, "tun0", file, netdev.RecordConfig{Program: "userspace-echo"})
+	return link, func() error { return errors.Join(r.Close(), file.Close()) }, nil
 }
 
 // describe tells what the link says of itself.
