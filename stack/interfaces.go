@@ -135,7 +135,8 @@ func (s *Stack) Attach(in Interface) error {
 			return err
 		}
 	}
-	s.log.Debug("interface attached", "interface", name, "index", int(id), "mtu", end.Endpoint.MTU())
+	s.emit(Event{Kind: InterfaceAdded, Interface: name})
+	s.watchLink(id, name, end)
 	return nil
 }
 
@@ -181,6 +182,7 @@ func (s *Stack) takeName(name string) (tcpip.NICID, string, error) {
 func (s *Stack) freeName(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	delete(s.links, s.names[name])
 	delete(s.names, name)
 }
 
@@ -211,7 +213,7 @@ func (s *Stack) Detach(name string) error {
 		return fmt.Errorf("stack: detach %q: %w", name, inet.Errno(err))
 	}
 	s.freeName(name)
-	s.log.Debug("interface detached", "interface", name)
+	s.emit(Event{Kind: InterfaceRemoved, Interface: name})
 	return nil
 }
 
@@ -232,7 +234,7 @@ func (s *Stack) AddAddr(dev string, addr netip.Prefix) error {
 	if terr := s.net.AddProtocolAddress(id, protocolAddress(addr), gvstack.AddressProperties{}); terr != nil {
 		return fmt.Errorf("stack: add address %v to %q: %w", addr, dev, inet.Errno(terr))
 	}
-	s.log.Debug("address added", "interface", dev, "address", addr)
+	s.emit(Event{Kind: AddrAdded, Interface: dev, Addr: addr})
 	own := prefixRoute(addr, id)
 	for _, have := range s.net.GetRouteTable() {
 		if sameRoute(have, own) {
@@ -258,7 +260,7 @@ func (s *Stack) RemoveAddr(dev string, addr netip.Prefix) error {
 	if terr := s.net.RemoveAddress(id, address(addr.Addr())); terr != nil {
 		return fmt.Errorf("stack: remove address %v from %q: %w", addr, dev, inet.Errno(terr))
 	}
-	s.log.Debug("address removed", "interface", dev, "address", addr)
+	s.emit(Event{Kind: AddrRemoved, Interface: dev, Addr: addr})
 	for _, other := range prefixes(info) {
 		if other != addr && other.Masked() == addr.Masked() {
 			return nil
@@ -284,7 +286,7 @@ func (s *Stack) Interfaces() []InterfaceInfo {
 			Addrs:    prefixes(&info),
 			MTU:      int(info.MTU),
 			Loopback: info.Flags.Loopback,
-			Up:       info.Flags.Up && info.Flags.Running,
+			Up:       info.Flags.Up && info.Flags.Running && s.linkUp(id),
 
 			HardwareAddr: hardwareAddr(info.LinkAddress),
 		})

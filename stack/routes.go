@@ -38,7 +38,8 @@ func (s *Stack) AddRoute(r Route) error {
 		}
 	}
 	s.net.AddRoute(gr)
-	s.log.Debug("route added", "to", r.Dst, "via", r.Via, "interface", s.net.FindNICNameFromID(gr.NIC))
+	r.Dev = s.net.FindNICNameFromID(gr.NIC)
+	s.emit(Event{Kind: RouteAdded, Route: r})
 	return nil
 }
 
@@ -57,7 +58,7 @@ func (s *Stack) RemoveRoute(r Route) error {
 	if s.net.RemoveRoutes(like) == 0 {
 		return fmt.Errorf("stack: remove route to %v: %w", r.Dst, endpoint.ESRCH)
 	}
-	s.log.Debug("route removed", "to", r.Dst)
+	s.emit(Event{Kind: RouteRemoved, Route: r})
 	return nil
 }
 

@@ -46,6 +46,9 @@ type Stack struct {
 	mu     sync.Mutex // for the names only; never held across a call into netstack
 	names  map[string]tcpip.NICID
 	lastID tcpip.NICID
+	links  map[tcpip.NICID]netdev.State // of links that tell theirs
+
+	events events
 }
 
 // New makes a host and attaches what the configuration names. When it fails,
@@ -64,6 +67,7 @@ func New(cfg Config) (*Stack, error) {
 		realTime: realTime,
 		log:      cfg.Log,
 		names:    make(map[string]tcpip.NICID),
+		links:    make(map[tcpip.NICID]netdev.State),
 		closed:   make(chan struct{}),
 	}
 	s.virtual, _ = cfg.Clock.(virtual.Host)
@@ -342,6 +346,7 @@ func (s *Stack) Close() error {
 	if s.stopPump != nil {
 		s.stopPump()
 	}
+	s.events.close()
 	if s.unix != nil {
 		s.unix.Close()
 	}

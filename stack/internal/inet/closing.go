@@ -2,6 +2,7 @@ package inet
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -58,6 +59,7 @@ func (t *tcpEndpoint) Close() error {
 		return nil
 	}
 	raw := t.raw.Load()
+	defer t.p.aborted.Delete(raw)
 	if synchronized(raw.EndpointState()) {
 		linger := raw.SocketOptions().GetLinger()
 		t.watch()
@@ -210,5 +212,27 @@ func (p *Protocols) End() {
 	}
 	for _, ep := range p.stack.CleanupEndpoints() {
 		ep.Abort()
+	}
+}
+
+// AbortLocal ends the endpoints that have one of these local addresses, after
+// their interface has gone: connections with ECONNABORTED, datagram endpoints
+// with ENETDOWN. Those that are bound to no address stay.
+func (p *Protocols) AbortLocal(own func(netip.Addr) bool) {
+	for _, ep := range p.stack.RegisteredEndpoints() {
+		e, ok := ep.(tcpip.Endpoint)
+		if !ok {
+			continue
+		}
+		local, err := e.GetLocalAddress()
+		if err != nil {
+			continue
+		}
+		if ip, ok := netip.AddrFromSlice(local.Addr.AsSlice()); ok && own(ip.Unmap()) {
+			if raw, ok := ep.(*tcp.Endpoint); ok {
+				p.aborted.Store(raw, nil)
+			}
+			ep.Abort()
+		}
 	}
 }

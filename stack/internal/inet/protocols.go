@@ -49,7 +49,9 @@ type Protocols struct {
 	transfers sync.Pool // of *transfer
 	closing   closingList
 	datagrams udpList
+	streams   tcpList
 	ended     atomic.Bool   // End was called
+	aborted   sync.Map      // of *tcp.Endpoint: ended by AbortLocal, and not yet closed
 	cookies   atomic.Uint64 // the last SO_COOKIE given out
 }
 

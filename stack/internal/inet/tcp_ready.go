@@ -135,8 +135,11 @@ func (t *tcpEndpoint) forget(raw *tcp.Endpoint, reported tcpip.Error) {
 
 // failure is number for an error that ended a connection.
 func (t *tcpEndpoint) failure(err tcpip.Error) endpoint.Errno {
-	if _, aborted := err.(*tcpip.ErrAborted); aborted && t.p.ended.Load() {
-		return endpoint.ECONNABORTED // by End, as tcp_abort of Linux
+	if _, aborted := err.(*tcpip.ErrAborted); aborted {
+		_, local := t.p.aborted.Load(t.raw.Load())
+		if local || t.p.ended.Load() {
+			return endpoint.ECONNABORTED // by AbortLocal or End, as tcp_abort of Linux
+		}
 	}
 	return number(err)
 }
