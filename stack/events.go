@@ -174,7 +174,8 @@ func (s *Stack) emit(e Event) {
 }
 
 // watchLink follows the state of an interface's link. The link may call at any
-// time and under any lock, so that the work is done by the worker.
+// time and under any lock, so that a worker looks; it is not that of Watch, so
+// that a slow watcher does not keep a link that has ended alive.
 func (s *Stack) watchLink(id tcpip.NICID, name string, end *wire.End) {
 	if end.Watch == nil || end.Status == nil {
 		return
@@ -194,8 +195,8 @@ func (s *Stack) watchLink(id tcpip.NICID, name string, end *wire.End) {
 		last = st
 		s.linkChanged(id, name, st)
 	}
-	end.Watch(func() { s.events.do(look) })
-	s.events.do(look)
+	end.Watch(func() { s.looks.do(look) })
+	s.looks.do(look)
 }
 
 func (s *Stack) linkChanged(id tcpip.NICID, name string, st netdev.State) {

@@ -129,13 +129,13 @@ func (s *Stack) Attach(in Interface) error {
 		s.freeName(name)
 		return fmt.Errorf("stack: attach %q: %w", name, endpoint.ENETDOWN)
 	}
+	s.emit(Event{Kind: InterfaceAdded, Interface: name})
 	for _, a := range append(slices.Clone(in.Addrs), s.linkLocal(in, end.Endpoint)...) {
 		if err := s.AddAddr(name, a); err != nil {
 			s.Detach(name)
 			return err
 		}
 	}
-	s.emit(Event{Kind: InterfaceAdded, Interface: name})
 	s.watchLink(id, name, end)
 	return nil
 }

@@ -55,6 +55,11 @@ func (s *Stack) RemoveRoute(r Route) error {
 		return have.Equal(gr) && (!r.Via.IsValid() || have.Gateway == gr.Gateway) &&
 			(!r.Src.IsValid() || have.SourceHint == gr.SourceHint) && (r.MTU == 0 || have.MTU == gr.MTU)
 	}
+	for _, have := range s.net.GetRouteTable() {
+		if like(have) {
+			r.Dev = s.net.FindNICNameFromID(have.NIC)
+		}
+	}
 	if s.net.RemoveRoutes(like) == 0 {
 		return fmt.Errorf("stack: remove route to %v: %w", r.Dst, endpoint.ESRCH)
 	}

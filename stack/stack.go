@@ -48,7 +48,8 @@ type Stack struct {
 	lastID tcpip.NICID
 	links  map[tcpip.NICID]netdev.State // of links that tell theirs
 
-	events events
+	looks  events // at links whose state has changed
+	events events // to tell the watchers
 }
 
 // New makes a host and attaches what the configuration names. When it fails,
@@ -346,6 +347,7 @@ func (s *Stack) Close() error {
 	if s.stopPump != nil {
 		s.stopPump()
 	}
+	s.looks.close()
 	s.events.close()
 	if s.unix != nil {
 		s.unix.Close()

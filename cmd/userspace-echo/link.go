@@ -206,6 +206,16 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) (err er
 	}
 	var tasks sync.WaitGroup
 	var failure error // the command's, after tasks
+	ended := make(chan error, 1)
+	defer n.Stack().Watch(func(e stack.Event) {
+		switch e.Kind {
+		case stack.LinkUp, stack.LinkDown:
+			fmt.Fprintln(out, e)
+		case stack.LinkEnded:
+			ended <- e.Err
+			cancel()
+		}
+	})()
 	if len(command) > 0 {
 		tasks.Go(func() {
 			defer cancel()
@@ -224,7 +234,13 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) (err er
 	}
 	tasks.Wait()
 	fmt.Fprintln(out, "Ended.")
-	return errors.Join(err, failure)
+	select {
+	case lost := <-ended:
+		err = lost // what a command says of it is a consequence
+	default:
+		err = errors.Join(err, failure)
+	}
+	return err
 }
 
 // runCommand runs a program of the host beside the server, on the server's

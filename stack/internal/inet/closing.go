@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+	"weak"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
@@ -59,7 +60,7 @@ func (t *tcpEndpoint) Close() error {
 		return nil
 	}
 	raw := t.raw.Load()
-	defer t.p.aborted.Delete(raw)
+	defer t.p.aborted.Delete(weak.Make(raw))
 	if synchronized(raw.EndpointState()) {
 		linger := raw.SocketOptions().GetLinger()
 		t.watch()
@@ -216,8 +217,8 @@ func (p *Protocols) End() {
 }
 
 // AbortLocal ends the endpoints that have one of these local addresses, after
-// their interface has gone: connections with ECONNABORTED, datagram endpoints
-// with ENETDOWN. Those that are bound to no address stay.
+// their interface has gone: connections and listeners with ECONNABORTED,
+// datagram endpoints with ENETDOWN. Those that are bound to no address stay.
 func (p *Protocols) AbortLocal(own func(netip.Addr) bool) {
 	for _, ep := range p.stack.RegisteredEndpoints() {
 		e, ok := ep.(tcpip.Endpoint)
@@ -230,7 +231,7 @@ func (p *Protocols) AbortLocal(own func(netip.Addr) bool) {
 		}
 		if ip, ok := netip.AddrFromSlice(local.Addr.AsSlice()); ok && own(ip.Unmap()) {
 			if raw, ok := ep.(*tcp.Endpoint); ok {
-				p.aborted.Store(raw, nil)
+				p.aborted.Store(weak.Make(raw), nil)
 			}
 			ep.Abort()
 		}

@@ -49,9 +49,8 @@ type Protocols struct {
 	transfers sync.Pool // of *transfer
 	closing   closingList
 	datagrams udpList
-	streams   tcpList
 	ended     atomic.Bool   // End was called
-	aborted   sync.Map      // of *tcp.Endpoint: ended by AbortLocal, and not yet closed
+	aborted   sync.Map      // of weak.Pointer[tcp.Endpoint]: ended by AbortLocal
 	cookies   atomic.Uint64 // the last SO_COOKIE given out
 }
 

@@ -59,7 +59,6 @@ const (
 	flagWhole6   // IPV6_MTU_DISCOVER forbids fragments
 	flagDontFrag // IPV6_DONTFRAG
 	flagInherit  // an option was set that accepted connections inherit
-	flagNetDown  // the interface of a stream has ended for good
 )
 
 func (s *socket) has(bit uint32) bool { return s.flags.Load()&bit != 0 }

@@ -38,7 +38,6 @@ func openTCP(f *family, req endpoint.Request) (endpoint.Endpoint, error) {
 		return nil, err
 	}
 	t.raw.Store(raw)
-	f.p.streams.add(t)
 	return t, nil
 }
 
@@ -210,8 +209,8 @@ func (t *tcpEndpoint) Accept() (endpoint.Endpoint, endpoint.Addr, error) {
 	var peer tcpip.FullAddress
 	ep, wq, err := raw.Accept(&peer)
 	if err != nil {
-		if t.has(flagNetDown) {
-			return nil, endpoint.Addr{}, endpoint.ENETDOWN
+		if t.aborted() {
+			return nil, endpoint.Addr{}, endpoint.ECONNABORTED
 		}
 		return nil, endpoint.Addr{}, errno(err)
 	}
@@ -221,7 +220,6 @@ func (t *tcpEndpoint) Accept() (endpoint.Endpoint, endpoint.Addr, error) {
 	c.flags.Store(flagConnected)
 	c.raw.Store(ep.(*tcp.Endpoint))
 	t.bequeath(c)
-	t.p.streams.add(c)
 	return c, c.socketAddr(peer), nil
 }
 

@@ -1,6 +1,8 @@
 package inet
 
 import (
+	"weak"
+
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
@@ -136,12 +138,17 @@ func (t *tcpEndpoint) forget(raw *tcp.Endpoint, reported tcpip.Error) {
 // failure is number for an error that ended a connection.
 func (t *tcpEndpoint) failure(err tcpip.Error) endpoint.Errno {
 	if _, aborted := err.(*tcpip.ErrAborted); aborted {
-		_, local := t.p.aborted.Load(t.raw.Load())
-		if local || t.p.ended.Load() {
+		if t.aborted() || t.p.ended.Load() {
 			return endpoint.ECONNABORTED // by AbortLocal or End, as tcp_abort of Linux
 		}
 	}
 	return number(err)
+}
+
+// aborted reports whether AbortLocal has ended the endpoint.
+func (t *tcpEndpoint) aborted() bool {
+	_, ok := t.p.aborted.Load(weak.Make(t.raw.Load()))
+	return ok
 }
 
 // takeError is SO_ERROR: the pending error, which is then forgotten.
