@@ -5,17 +5,22 @@
 //
 //   - [Pair]: two ends in memory, for two stacks of one process;
 //   - [Loopback]: what a stack sends comes back to it;
-//   - [OpenTUN]: an interface of the host's kernel;
+//   - [NewSegment]: an Ethernet in memory, for any number of stacks;
+//   - [OpenTUN], [OpenTAP], [OpenFD]: an interface of the host's kernel;
+//   - [OpenQEMU], [OpenVfkit], [OpenPasst]: frames over sockets of the host;
+//   - [Auto]: the best that this process may have;
 //   - [FromDevice]: any [Device], the small byte-level interface for links
 //     that others write;
 //   - [Open]: one of the above by its name, such as "tun:tun0".
 //
-// [Count] wraps a link and counts what passes. [Dropped] tells what a link
+// [Count] wraps a link and counts what passes, [Record] writes it as pcapng.
+// [Describe] says what a link is, [Status] whether packets can pass. [Dropped] tells what a link
 // lost, and why; [Close] ends a link that no stack has attached (a stack closes
 // its own).
 //
-// Packets are whole IP packets, IPv4 or IPv6, with no link header: there are no
-// hardware addresses, no ARP and no neighbour discovery here.
+// A link carries whole IP packets, IPv4 or IPv6, with no link header; or Ethernet
+// frames, if it has a hardware address, and then the stack resolves its
+// neighbours by ARP and neighbour discovery. File ether.go has the rules.
 //
 // # Handing over
 //
@@ -32,7 +37,8 @@
 // The ends of a [Pair] leave TCP and UDP checksums out and pass segments of up
 // to 64 KiB whatever the MTU is. Neither survives a router: where a stack that
 // forwards is attached, the pair segments and completes checksums like a real
-// wire. File offload.go has the rules.
+// wire. File offload.go has the rules. A TUN, on Linux, leaves both to the kernel:
+// file vnet_linux.go.
 //
 // # What is not here
 //
