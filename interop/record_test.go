@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -211,7 +210,7 @@ func TestRecordLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	shark.Expect("abcd") // while the link and the pipe are open
-	if _, _, err := pc.(net.PacketConn).ReadFrom(make([]byte, 10)); err != nil {
+	if _, _, err := pc.ReadFrom(make([]byte, 10)); err != nil {
 		t.Fatal(err)
 	}
 	shark.Wait()
