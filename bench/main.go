@@ -17,6 +17,11 @@
 // The work (see work.go): stream over 1 and 4 connections, ping-pong,
 // connections a second, datagrams without pacing, memory of an idle pair.
 //
+// With -links the systems are others: this project's stack over a TUN, by our own
+// fast path and by package water, with the kernel's sockets at the other end, at an
+// MTU of 1500 and of 65520, in both directions. They run in a user and network
+// namespace, so that no privilege is needed and nothing of the machine is touched.
+//
 // A round measures each work once on each system, one after the other, the
 // order turning from round to round, so that a machine that slows down slows
 // all of them. What is compared is the median; the ratios are medians of the
@@ -51,6 +56,8 @@ type options struct {
 	only    []string // names of works, a prefix is enough; empty means all
 	systems []string // likewise
 	lines   string   // file for benchstat, "" for none
+	links   bool     // measure links to the kernel
+	table   []systemKind
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -61,7 +68,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.IntVar(&o.rounds, "rounds", 5, "how often each work is measured on each system")
 	f.DurationVar(&o.time, "time", time.Second, "how long one measurement of a rate takes")
 	f.StringVar(&only, "only", "", "comma-separated works: "+strings.Join(names(works), " "))
-	f.StringVar(&systems, "systems", "", "comma-separated systems: "+strings.Join(names(systemTable), " "))
+	f.StringVar(&systems, "systems", "", "comma-separated systems: "+strings.Join(names(systemTable), " ")+"; with -links: "+strings.Join(names(linkTable), " "))
+	f.BoolVar(&o.links, "links", false, "measure links to this machine's kernel instead, in a network namespace of their own")
 	f.StringVar(&o.lines, "o", "", "also write every measurement to this file, for benchstat")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -73,14 +81,23 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, fmt.Errorf("-rounds %d -time %v: both must be positive", o.rounds, o.time)
 	}
 	var err error
-	if o.only, err = choose(only, names(works)); err != nil {
+	o.table = systemTable
+	all := names(works)
+	if o.links {
+		o.table = linkTable
+		all = slices.DeleteFunc(all, func(name string) bool { return !slices.Contains(linkWorks, name) })
+	}
+	if o.only, err = choose(only, all); err != nil {
 		return o, fmt.Errorf("-only: %w", err)
 	}
-	if o.systems, err = choose(systems, names(systemTable)); err != nil {
+	if o.systems, err = choose(systems, names(o.table)); err != nil {
 		return o, fmt.Errorf("-systems: %w", err)
 	}
 	return o, nil
 }
+
+// linkWorks are the works that are done over links to the kernel.
+var linkWorks = []string{"stream", "stream4", "pingpong", "connect"}
 
 type named interface{ title() string }
 
@@ -117,6 +134,11 @@ func run(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if o.links {
+		if done, err := inNamespace(args); done || err != nil {
+			return err
+		}
+	}
 	res := results{}
 	for round := range o.rounds {
 		fmt.Fprintf(stderr, "round %d of %d\n", round+1, o.rounds)
@@ -146,7 +168,7 @@ func measureRound(o options, round int, res results) error {
 		}
 		for i := range o.systems {
 			name := o.systems[(i+round)%len(o.systems)]
-			sys, err := open(name, round)
+			sys, err := open(o.table, name, round)
 			if err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}

@@ -40,8 +40,8 @@ var systemTable = []systemKind{
 	{"goconn", openDialect},
 }
 
-func open(name string, round int) (*system, error) {
-	for _, k := range systemTable {
+func open(table []systemKind, name string, round int) (*system, error) {
+	for _, k := range table {
 		if k.name == name {
 			return k.open(round)
 		}
