@@ -38,7 +38,7 @@ func TestCuts(t *testing.T) {
 }
 
 func TestLength(t *testing.T) {
-	for _, n := range []int{MaxFrame + 1, 1 << 31} {
+	for _, n := range []int{MaxFrame + 1, 1<<31 - 1} {
 		for _, cut := range []int{0, 1, 3, 4} {
 			var s Splitter
 			b := AppendHeader(nil, n)
