@@ -106,6 +106,8 @@ func border(i int) string { return fmt.Sprintf("-- step %d --", i) }
 func (g *guide) program(setup string) string {
 	var b strings.Builder
 	b.WriteString("set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n")
+	// The node that the ordinary user may open, see package netns.
+	b.WriteString("[ -z \"${USERSOCK_TUN:-}\" ] || mount --bind \"$USERSOCK_TUN\" /dev/net/tun\n")
 	b.WriteString(setup)
 	for i, s := range g.steps {
 		fmt.Fprintf(&b, "\necho '%s'\n%s\n", border(i), s.script)
@@ -225,6 +227,9 @@ func (g *guide) environment(t *testing.T) []string {
 	values := strings.Split(strings.TrimSpace(string(out)), "\n")
 	for i, key := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY"} {
 		env = append(env, key+"="+values[i])
+	}
+	if node := os.Getenv("USERSOCK_TUN"); node != "" {
+		env = append(env, "USERSOCK_TUN="+node)
 	}
 	for _, key := range g.needs {
 		if v, ok := strings.CutPrefix(key, "$"); ok {
