@@ -106,8 +106,6 @@ func border(i int) string { return fmt.Sprintf("-- step %d --", i) }
 func (g *guide) program(setup string) string {
 	var b strings.Builder
 	b.WriteString("set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n")
-	// The node that the ordinary user may open, see package netns.
-	b.WriteString("[ -z \"${USERSOCK_TUN:-}\" ] || mount --bind \"$USERSOCK_TUN\" /dev/net/tun\n")
 	b.WriteString(setup)
 	for i, s := range g.steps {
 		fmt.Fprintf(&b, "\necho '%s'\n%s\n", border(i), s.script)
@@ -173,6 +171,11 @@ func TestGuides(t *testing.T) {
 	}
 }
 
+// userNode puts the TUN node that an ordinary user may open, see package netns,
+// in the place of the machine's, in the guide's own mount namespace.
+const userNode = `[ -z "${USERSOCK_TUN:-}" ] || mount --bind "$USERSOCK_TUN" /dev/net/tun
+`
+
 func (g *guide) run(t *testing.T, name string) {
 	for _, p := range append(g.needs, "unshare", "bash", "ip") {
 		if v, ok := strings.CutPrefix(p, "$"); ok {
@@ -195,7 +198,7 @@ func (g *guide) run(t *testing.T, name string) {
 	if !g.asRoot {
 		args = append(args, "--user", "--map-root-user")
 	}
-	cmd := exec.CommandContext(ctx, "unshare", append(args, "bash", "-c", g.program(string(setup)))...)
+	cmd := exec.CommandContext(ctx, "unshare", append(args, "bash", "-c", g.program(userNode+string(setup)))...)
 	cmd.Dir = root
 	cmd.Env = g.environment(t)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
