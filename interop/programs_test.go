@@ -219,9 +219,11 @@ func middle(t *testing.T, forward bool) (*sockapi.Net, *second) {
 }
 
 // iperf3 runs the client for a second and returns the bytes that arrived and
-// the datagrams that were lost.
-func iperf3(t *testing.T, args ...string) (bytes, lost float64) {
+// the share of datagrams that was lost. The server takes one client at a time, and says
+// "Server listening" whenever it is ready for one.
+func iperf3(t *testing.T, server *netns.Process, args ...string) (bytes, lost float64) {
 	t.Helper()
+	server.Expect("Server listening")
 	out := netns.Run(t, "iperf3", append([]string{"-J", "-t", "1"}, args...)...)
 	var report struct {
 		Error string
@@ -231,14 +233,14 @@ func iperf3(t *testing.T, args ...string) (bytes, lost float64) {
 			} `json:"sum_received"`
 			Sum struct {
 				Bytes       float64
-				LostPackets float64 `json:"lost_packets"`
+				LostPercent float64 `json:"lost_percent"`
 			}
 		}
 	}
 	if err := json.Unmarshal([]byte(out), &report); err != nil || report.Error != "" {
 		t.Fatalf("iperf3 %v: %v %s\n%s", args, err, report.Error, out)
 	}
-	return max(report.End.SumReceived.Bytes, report.End.Sum.Bytes), report.End.Sum.LostPackets
+	return max(report.End.SumReceived.Bytes, report.End.Sum.Bytes), report.End.Sum.LostPercent
 }
 
 // TestIperfRouted: iperf3 between two namespaces whose TUNs our stack routes
@@ -246,14 +248,14 @@ func iperf3(t *testing.T, args ...string) (bytes, lost float64) {
 func TestIperfRouted(t *testing.T) {
 	netns.Need(t, "iperf3")
 	_, far := middle(t, true)
-	far.start("iperf3", "-s", "--forceflush").Expect("Server listening")
+	server := far.start("iperf3", "-s", "--forceflush")
 	for _, to := range []string{far4, far6} {
 		for _, back := range [][]string{nil, {"-R"}} {
-			if n, _ := iperf3(t, append(back, "-c", to)...); n < 1<<20 {
+			if n, _ := iperf3(t, server, append(back, "-c", to)...); n < 1<<20 {
 				t.Errorf("TCP %s %v: %.0f bytes", to, back, n)
 			}
-			if n, lost := iperf3(t, append(back, "-c", to, "-u", "-b", "20M")...); n < 1<<20 || lost > 0 {
-				t.Errorf("UDP %s %v: %.0f bytes, %.0f lost", to, back, n, lost)
+			if n, lost := iperf3(t, server, append(back, "-c", to, "-u", "-b", "20M")...); n < 1<<20 || lost > 1 { // a busy machine may let a socket overflow
+				t.Errorf("UDP %s %v: %.0f bytes, %.2f %% lost", to, back, n, lost)
 			}
 		}
 	}
@@ -263,7 +265,7 @@ func TestIperfRouted(t *testing.T) {
 func TestIperfRelayed(t *testing.T) {
 	netns.Need(t, "iperf3")
 	n, far := middle(t, false)
-	far.start("iperf3", "-s", "--forceflush").Expect("Server listening")
+	server := far.start("iperf3", "-s", "--forceflush")
 	for at, to := range map[string]string{ours4: far4, ours6: far6} {
 		l, err := n.Listen("tcp", net.JoinHostPort(at, "5201"))
 		if err != nil {
@@ -272,7 +274,7 @@ func TestIperfRelayed(t *testing.T) {
 		defer l.Close()
 		go relay(n, l, net.JoinHostPort(to, "5201"))
 		for _, back := range [][]string{nil, {"-R"}, {"-P", "4"}} {
-			if n, _ := iperf3(t, append(back, "-c", at)...); n < 1<<20 {
+			if n, _ := iperf3(t, server, append(back, "-c", at)...); n < 1<<20 {
 				t.Errorf("%s %v: %.0f bytes", at, back, n)
 			}
 		}
