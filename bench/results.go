@@ -40,6 +40,10 @@ func (r results) add(work string, v value, system string) {
 
 // print writes a table for each work and unit.
 func (r results) print(w io.Writer, o options) {
+	width := 0
+	for _, name := range o.systems {
+		width = max(width, len(name))
+	}
 	for _, work := range works {
 		for _, unit := range sortedKeys(r[work.name]) {
 			bySystem := r[work.name][unit]
@@ -50,13 +54,13 @@ func (r results) print(w io.Writer, o options) {
 				}
 			}
 			fmt.Fprintf(w, "\n%s: %s, %s is better (%s)\n", work.name, unit, better, work.what)
-			fmt.Fprintf(w, "  %-8s %12s %12s %12s   %-22s %s\n", "", "median", "minimum", "maximum", "times kernel", "times raw")
+			fmt.Fprintf(w, "  %-*s %12s %12s %12s   %-22s %s\n", width, "", "median", "minimum", "maximum", "times kernel", "times raw")
 			for _, system := range o.systems {
 				s := bySystem[system]
 				if s == nil {
 					continue
 				}
-				fmt.Fprintf(w, "  %-8s %12s %12s %12s   %-22s %s\n", system,
+				fmt.Fprintf(w, "  %-*s %12s %12s %12s   %-22s %s\n", width, system,
 					figure(median(s.n)), figure(slices.Min(s.n)), figure(slices.Max(s.n)),
 					times(s, bySystem["kernel"]), times(s, bySystem["raw"]))
 			}
