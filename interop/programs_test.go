@@ -172,6 +172,8 @@ const (
 
 // middle is a stack of ours with a TUN in the test's namespace and one in
 // another.
+//
+// None of its links may have lost a packet on the way in when the test ends.
 func middle(t *testing.T, forward bool) (*sockapi.Net, *second) {
 	t.Helper()
 	netns.Need(t)
@@ -199,6 +201,11 @@ func middle(t *testing.T, forward bool) (*sockapi.Net, *second) {
 	t.Cleanup(func() {
 		n.Close()
 		st.Close()
+		for name, l := range map[string]netdev.Link{"near0": a, "far0": b} {
+			if d := netdev.Dropped(l); d.RxQueueFull+d.RxMalformed+d.RxTooLong > 0 {
+				t.Errorf("lost on %s: %+v", name, d)
+			}
+		}
 	})
 	netns.Up(t, "near0", kernel4+"/24", kernel6+"/64")
 	for _, a := range []string{far4 + "/24", far6 + "/64"} {
@@ -218,13 +225,18 @@ func middle(t *testing.T, forward bool) (*sockapi.Net, *second) {
 	return n, far
 }
 
-// iperf3 runs the client for a second and returns the bytes that arrived and
+// iperf3 runs the client for a second, or as long as USERSOCK_IPERF_SECONDS
+// says, at most 60, and returns the bytes that arrived and
 // the share of datagrams that was lost. The server takes one client at a time, and says
 // "Server listening" whenever it is ready for one.
 func iperf3(t *testing.T, server *netns.Process, args ...string) (bytes, lost float64) {
 	t.Helper()
 	server.Expect("Server listening")
-	out := netns.Run(t, "iperf3", append([]string{"-J", "-t", "1"}, args...)...)
+	seconds := os.Getenv("USERSOCK_IPERF_SECONDS")
+	if seconds == "" {
+		seconds = "1"
+	}
+	out := netns.Run(t, "iperf3", append([]string{"-J", "-t", seconds}, args...)...)
 	var report struct {
 		Error string
 		End   struct {

@@ -49,7 +49,7 @@ func openTAP(name string, cfg TUNConfig) (tunDevice, error) {
 
 // openKernelTUN opens or makes an interface of that mode, with the best that
 // the kernel offers.
-func openKernelTUN(name string, mode uint16, cfg TUNConfig) (*vnetEnd, error) {
+func openKernelTUN(name string, mode uint16, cfg TUNConfig) (l *vnetEnd, err error) {
 	if cfg.Network != (netip.Prefix{}) {
 		return nil, fmt.Errorf("Network is for Windows: %w", endpoint.EINVAL)
 	}
@@ -62,6 +62,15 @@ func openKernelTUN(name string, mode uint16, cfg TUNConfig) (*vnetEnd, error) {
 		flags |= unix.IFF_MULTI_QUEUE
 	}
 	vc := vnetConfig{down: tunDown}
+	if existed && !before.used {
+		carrier := watchCarrier()
+		defer func() {
+			if err == nil {
+				carrier.wait(name)
+			}
+			carrier.close()
+		}()
+	}
 	for range max(cfg.Queues, 1) {
 		f, got, err := openNode(cfg.Path, name, flags)
 		if err != nil && flags&unix.IFF_VNET_HDR != 0 && len(vc.files) == 0 && errors.Is(err, unix.EINVAL) && !existed {
