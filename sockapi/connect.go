@@ -41,7 +41,7 @@ func (s *Socket) Listen(backlog int) error {
 // timeout of the Net, and the peer's address. EINVAL if the socket does not
 // listen.
 func (s *Socket) Accept() (*Socket, Addr, error) {
-	conn, peer, err := s.accept(s.limit())
+	conn, peer, err := s.accept(s.recvLimit())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -71,6 +71,7 @@ func (s *Socket) accept(lim limit) (*Socket, endpoint.Addr, error) {
 	if err != nil {
 		return nil, endpoint.Addr{}, fail("accept", nil, err)
 	}
+	conn.desc.file.inherit(d.file)
 	return conn, peer, nil
 }
 
@@ -79,7 +80,7 @@ func (s *Socket) accept(lim limit) (*Socket, endpoint.Addr, error) {
 // has ended, and SO_ERROR tells how. [UnspecAddr] dissolves a datagram socket's
 // association.
 func (s *Socket) Connect(addr Addr) error {
-	return s.connectTo(context.Background(), addr, s.limit)
+	return s.connectTo(context.Background(), addr, s.sendLimit)
 }
 
 // ConnectEx is Connect with the errno as a result (0 for success). The error
@@ -119,9 +120,12 @@ func (s *Socket) connect(d *desc, a endpoint.Addr, addr Addr, lim limit) error {
 	// EAGAIN (a full backlog of AF_UNIX) is waited out here, EINPROGRESS below.
 	err := d.wait(w, endpoint.Out, lim, func() error { return ep.Connect(a) })
 	// As Linux, a call in blocking mode joins an attempt that is under way.
-	joins := err == endpoint.EALREADY && lim.until == noLimit
+	joins := err == endpoint.EALREADY && lim.blocking
 	if !joins && err != endpoint.EINPROGRESS || lim.until == atOnce {
 		return fail("connect", addr, err)
+	}
+	if lim.late != nil {
+		lim.late = endpoint.EINPROGRESS // SO_SNDTIMEO: the attempt goes on
 	}
 	// Another connect tells how the attempt ended: nil, from where on it is
 	// EISCONN, or the error, after which the socket may connect anew.

@@ -23,6 +23,10 @@ type file struct {
 	timeout atomic.Int64 // the mode: Forever, 0 or a time.Duration
 	refs    atomic.Int32 // descriptors and rights in flight
 
+	rcvtimeo atomic.Int64 // SO_RCVTIMEO: 0 for none, negative for not at all
+	sndtimeo atomic.Int64 // SO_SNDTIMEO
+	lowat    atomic.Int32 // SO_RCVLOWAT; 0 if it was never set, which is 1
+
 	sent     atomic.Bool  // a datagram, in virtual time
 	later    atomic.Int32 // the errno that the next transfer reports, see keepLater
 	watching atomic.Int32 // length of watches, so that the sink need not lock
@@ -107,7 +111,7 @@ func (f *file) wake(d *desc) {
 // keepLater keeps the error of a transfer that moved some bytes before it, for
 // the next call, as Linux does: the endpoint has reported it and forgotten.
 func (f *file) keepLater(err error) {
-	if errno, ok := err.(Errno); ok && errno != endpoint.EAGAIN {
+	if errno, ok := err.(Errno); ok && errno != 0 && errno != endpoint.EAGAIN {
 		f.later.Store(int32(errno))
 	}
 }

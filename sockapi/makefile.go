@@ -129,7 +129,7 @@ func (f *File) begin(t *turn, allowed bool, refusal string) error {
 		return fmt.Errorf("%s: %w", refusal, endpoint.EBADF)
 	}
 	n := f.sock.desc.net
-	lim := f.sock.limit()
+	lim := f.sock.modeLimit()
 	if lim.until == atOnce {
 		lim.until = noLimit // nobody keeps a turn for long in this mode
 	}

@@ -21,7 +21,7 @@ func (f *File) beginRead(op string) error {
 
 // recv is one receive; the end of the stream is io.EOF.
 func (f *File) recv(op string, buf []byte, flags int) (int, error) {
-	n, _, err := f.sock.recvRaw(buf, flags, f.sock.limit())
+	n, _, err := f.sock.recvRaw(buf, flags, f.sock.recvLimit())
 	switch {
 	case err == nil && n == 0:
 		return 0, io.EOF

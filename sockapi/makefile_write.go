@@ -122,5 +122,5 @@ func (f *File) sendAll(op string, p []byte) (sent int, err error) {
 
 // send sends once, waiting as the mode says.
 func (f *File) send(p []byte) (int, error) {
-	return f.sock.sendRaw(p, endpoint.Addr{}, 0, f.sock.limit(), false)
+	return f.sock.sendRaw(p, endpoint.Addr{}, 0, f.sock.sendLimit(), false)
 }

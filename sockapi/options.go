@@ -75,7 +75,11 @@ func (s *Socket) setRaw(level, name int, value []byte) error {
 	if err != nil {
 		return err
 	}
-	return d.outcome(d.file.ep.SetOption(level, name, value))
+	if err := d.file.ep.SetOption(level, name, value); err != nil {
+		return d.outcome(err)
+	}
+	d.file.noteOption(level, name, value)
+	return nil
 }
 
 // SetsockoptNone is setsockopt with None and a length: a NULL buffer, which

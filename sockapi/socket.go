@@ -103,11 +103,6 @@ func (s *Socket) use() (*desc, error) {
 	return s.desc, nil
 }
 
-// limit returns how long a call may wait by the socket's mode.
-func (s *Socket) limit() limit {
-	return limitFor(s.desc.net.clock, time.Duration(s.desc.file.timeout.Load()))
-}
-
 // Close closes the socket: calls that other goroutines have blocked in
 // return with an error that is both EBADF and net.ErrClosed, and so do all
 // later ones. Bytes already sent are still delivered, then the peer sees the

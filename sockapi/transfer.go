@@ -26,12 +26,20 @@ func joinFlags(flags []int) (all int) {
 	return all
 }
 
-// callLimit is the limit of one call with flags.
-func (s *Socket) callLimit(flags int) limit {
+// recvFlags is the limit of one receiving call with flags.
+func (s *Socket) recvFlags(flags int) limit {
 	if flags&(MSG_DONTWAIT|MSG_ERRQUEUE) != 0 {
 		return limit{until: atOnce} // Linux never waits for the error queue
 	}
-	return s.limit()
+	return s.recvLimit()
+}
+
+// sendFlags is the limit of one sending call with flags.
+func (s *Socket) sendFlags(flags int) limit {
+	if flags&MSG_DONTWAIT != 0 {
+		return limit{until: atOnce}
+	}
+	return s.sendLimit()
 }
 
 // maxDatagram bounds a buffer for datagrams of the Internet families.
@@ -88,7 +96,7 @@ func (s *Socket) recvBuf(op string, buf []byte, nbytes, flags int) (int, endpoin
 	if nbytes > 0 {
 		buf = buf[:nbytes]
 	}
-	return s.recv(op, buf, flags, s.callLimit(flags))
+	return s.recv(op, buf, flags, s.recvFlags(flags))
 }
 
 // recv is recvRaw for the documented calls.
@@ -107,43 +115,95 @@ func (s *Socket) recvRaw(buf []byte, flags int, lim limit) (int, endpoint.Addr, 
 	if err != nil {
 		return 0, endpoint.Addr{}, err
 	}
-	n := d.net
-	w := n.getWaiter()
+	w := d.net.getWaiter()
 	w.one[0] = buf
-	req := endpoint.RecvRequest{Bufs: w.one[:], Flags: flags &^ (MSG_WAITALL | MSG_DONTWAIT)}
+	got, err := d.receive(w, endpoint.RecvRequest{Bufs: w.one[:], Flags: flags}, lim)
+	d.net.putWaiter(w)
+	if err != nil {
+		return 0, endpoint.Addr{}, err
+	}
+	if flags&MSG_TRUNC != 0 && d.file.typ != SOCK_STREAM {
+		got.N = got.Size
+	}
+	return got.N, got.From, nil
+}
+
+// receive is every receiving call. A stream is received from until as much has
+// come as SO_RCVLOWAT or MSG_WAITALL ask for; the buffer list is changed
+// meanwhile. What came is reported before an error or the end of the wait that
+// came after it.
+func (d *desc) receive(w *waiter, req endpoint.RecvRequest, lim limit) (all endpoint.Received, err error) {
+	f, flags, room := d.file, req.Flags, req.Len()
+	req.Flags &^= MSG_WAITALL | MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_NOSIGNAL
+	target := f.target(flags, room)
+	peek := flags&MSG_PEEK != 0
 	var got endpoint.Received
-	total := 0
 	try := func() (err error) {
-		got, err = d.file.ep.Recv(req)
+		// Looked at before the bytes: what ends the stream comes after them.
+		ended := !peek || target <= 1 || f.ep.Ready(endpoint.RdHup)&(endpoint.RdHup|endpoint.Always) != 0
+		got, err = f.ep.Recv(req)
+		if err == nil && !ended && got.N < target {
+			releaseAll(got.Control)
+			got.Control = nil
+			return endpoint.EAGAIN
+		}
 		return err
 	}
-	for err = d.file.takeLater(); err == nil; {
+	for err = f.takeLater(); err == nil; {
 		err = d.wait(w, endpoint.In, lim, try)
 		if err != nil {
 			break
 		}
-		total += got.N
-		more := flags&(MSG_WAITALL|MSG_PEEK|MSG_DONTWAIT) == MSG_WAITALL && s.typ == SOCK_STREAM
-		if !more || got.N == 0 || total == len(buf) {
+		n := got.N
+		if f.typ == SOCK_STREAM && flags&MSG_TRUNC != 0 {
+			n = max(n, got.Size) // discarded
+		}
+		if all.N == 0 {
+			all, all.N = got, n
+		} else {
+			join(&all, &got, n)
+		}
+		if n == 0 || peek || all.N >= target || hasRights(got.Control) {
 			break
 		}
-		w.one[0] = buf[total:]
+		req.Bufs = advance(req.Bufs, n)
 	}
-	n.putWaiter(w)
-	if err != nil && total == 0 {
-		return 0, endpoint.Addr{}, err
+	if err != nil && all.N == 0 {
+		if !peek || got.N == 0 || d.closed.Load() {
+			return endpoint.Received{}, err
+		}
+		all, err = got, nil // fewer bytes to see than were to be waited for
 	}
-	d.file.keepLater(err) // what MSG_WAITALL has got comes first
-	if total == 0 && len(buf) > 0 && d.closed.Load() {
+	f.keepLater(err)
+	if all.N == 0 && room > 0 && d.closed.Load() {
 		// Not the end of the stream: our own close.
-		return 0, endpoint.Addr{}, errClosed
+		releaseAll(all.Control)
+		return endpoint.Received{}, errClosed
 	}
-	if flags&MSG_TRUNC != 0 && s.typ != SOCK_STREAM {
-		total = got.Size
-	} else if flags&MSG_TRUNC != 0 {
-		total = max(total, got.Size)
+	return all, nil
+}
+
+// target is how many bytes a receive waits for: sock_rcvlowat of Linux.
+func (f *file) target(flags, room int) int {
+	switch {
+	case f.typ != SOCK_STREAM || flags&(MSG_ERRQUEUE|MSG_OOB) != 0:
+		return 1
+	case flags&MSG_WAITALL != 0:
+		return room
 	}
-	return total, got.From, nil
+	return min(int(f.lowat.Load()), room)
+}
+
+// advance takes n bytes off the front of a list of buffers, in place.
+func advance(bufs [][]byte, n int) [][]byte {
+	for len(bufs) > 0 && n >= len(bufs[0]) {
+		n -= len(bufs[0])
+		bufs = bufs[1:]
+	}
+	if n > 0 && len(bufs) > 0 {
+		bufs[0] = bufs[0][n:]
+	}
+	return bufs
 }
 
 // recvAlloc receives into a buffer of its own. For a stream the buffer is no
@@ -152,18 +212,10 @@ func (s *Socket) recvAlloc(op string, n, flags int) ([]byte, endpoint.Addr, erro
 	if n < 0 {
 		return nil, endpoint.Addr{}, &ValueError{Op: op, Msg: "negative buffersize in " + op}
 	}
-	lim := s.callLimit(flags)
-	size := n
-	if s.typ == SOCK_STREAM && flags&(MSG_WAITALL|MSG_TRUNC|MSG_OOB) == 0 && n > smallRecv {
-		waiting, err := s.readable(op, lim)
-		if err != nil {
-			return nil, endpoint.Addr{}, err
-		}
-		if waiting != endpoint.Unknown {
-			size = min(n, max(waiting, smallRecv))
-		}
-	} else if s.family != AF_UNIX && s.typ != SOCK_STREAM {
-		size = min(n, maxDatagram)
+	lim := s.recvFlags(flags)
+	size, err := s.recvSize(op, n, flags, lim)
+	if err != nil {
+		return nil, endpoint.Addr{}, err
 	}
 	buf := make([]byte, size)
 	got, from, err := s.recv(op, buf, flags, lim)
@@ -171,6 +223,25 @@ func (s *Socket) recvAlloc(op string, n, flags int) ([]byte, endpoint.Addr, erro
 		return nil, endpoint.Addr{}, err
 	}
 	return buf[:min(got, size)], from, nil
+}
+
+// recvSize is how large a buffer to make for a receive of n bytes.
+func (s *Socket) recvSize(op string, n, flags int, lim limit) (int, error) {
+	switch {
+	case s.typ != SOCK_STREAM && s.family != AF_UNIX:
+		return min(n, maxDatagram), nil
+	case s.typ != SOCK_STREAM || n <= smallRecv || flags&(MSG_WAITALL|MSG_TRUNC|MSG_OOB|MSG_ERRQUEUE) != 0:
+		return n, nil
+	}
+	if lowat := int(s.desc.file.lowat.Load()); lowat > 1 {
+		waiting, _ := s.desc.file.ep.Queued()
+		return min(n, max(waiting, lowat, smallRecv)), nil
+	}
+	waiting, err := s.readable(op, lim)
+	if err != nil || waiting == endpoint.Unknown {
+		return n, err
+	}
+	return min(n, max(waiting, smallRecv)), nil
 }
 
 // smallRecv is a size for which it is not worth asking how much waits.
@@ -211,8 +282,8 @@ func (s *Socket) Send(data []byte, flags ...int) (int, error) {
 }
 
 func (s *Socket) send(op string, addr Addr, data []byte, to endpoint.Addr, flags int) (int, error) {
-	lim := s.callLimit(flags)
-	n, err := s.sendRaw(data, to, flags, lim, lim.until == noLimit)
+	lim := s.sendFlags(flags)
+	n, err := s.sendRaw(data, to, flags, lim, lim.blocking)
 	if n > 0 && err != errClosed {
 		s.desc.file.keepLater(err)
 		return n, nil
@@ -224,7 +295,7 @@ func (s *Socket) send(op string, addr Addr, data []byte, to endpoint.Addr, flags
 // nobody can say how much was sent.
 func (s *Socket) Sendall(data []byte, flags ...int) error {
 	all := joinFlags(flags)
-	_, err := s.sendRaw(data, endpoint.Addr{}, all, s.callLimit(all), true)
+	_, err := s.sendRaw(data, endpoint.Addr{}, all, s.sendFlags(all), true)
 	return fail("sendall", nil, err)
 }
 
@@ -246,25 +317,35 @@ func (s *Socket) sendRaw(data []byte, to endpoint.Addr, flags int, lim limit, wh
 	if err != nil {
 		return 0, err
 	}
-	if d.file.virtual != nil && s.typ != SOCK_STREAM {
-		d.gateDatagram(len(data))
-	}
 	w := d.net.getWaiter()
 	w.one[0] = data
-	msg := endpoint.Message{Bufs: w.one[:], To: to, Flags: flags &^ (MSG_DONTWAIT | MSG_NOSIGNAL)}
-	sent := 0
-	try := func() error {
-		n, err := d.file.ep.Send(msg)
-		sent += n
+	sent, err := d.transmit(w, endpoint.Message{Bufs: w.one[:], To: to, Flags: flags}, lim, whole)
+	d.net.putWaiter(w)
+	return sent, err
+}
+
+// transmit is every sending call. Control items go with the first bytes. The
+// buffer list is changed if whole is set. With an error, or after one, the
+// rights stay the caller's unless bytes were sent.
+func (d *desc) transmit(w *waiter, msg endpoint.Message, lim limit, whole bool) (sent int, err error) {
+	f, size := d.file, msg.Len()
+	if f.virtual != nil && f.typ != SOCK_STREAM {
+		d.gateDatagram(size)
+	}
+	msg.Flags &^= MSG_DONTWAIT | MSG_NOSIGNAL
+	var n int
+	try := func() (err error) {
+		n, err = f.ep.Send(msg)
 		return err
 	}
-	for err = d.file.takeLater(); err == nil; {
+	for err = f.takeLater(); err == nil; {
+		n = 0
 		err = d.wait(w, endpoint.Out, lim, try)
-		if err != nil || !whole || sent >= len(data) {
+		sent += n
+		if err != nil || !whole || sent >= size {
 			break
 		}
-		w.one[0] = data[sent:]
+		msg.Bufs, msg.Control = advance(msg.Bufs, n), nil
 	}
-	d.net.putWaiter(w)
 	return sent, err
 }

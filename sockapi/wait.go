@@ -72,6 +72,8 @@ type watch struct {
 // limit says how long a call may wait.
 type limit struct {
 	until    int64           // monotonic nanoseconds; noLimit, or atOnce
+	late     error           // what until means when it has passed; nil is ErrTimeout
+	blocking bool            // the socket's mode is to wait without a timeout
 	deadline *deadline       // a Conn's, which may move; nil for none
 	ctx      context.Context // nil for none
 }
@@ -121,10 +123,14 @@ func (l *limit) over(clock endpoint.Clock) error {
 	if l.ctx != nil && l.ctx.Err() != nil {
 		return ctxError(l.ctx)
 	}
-	if end := l.end(); end != noLimit && end <= int64(clock.Monotonic()) {
-		return ErrTimeout
+	end := l.end()
+	if end == noLimit || end > int64(clock.Monotonic()) {
+		return nil
 	}
-	return nil
+	if l.late != nil && end == l.until {
+		return l.late
+	}
+	return ErrTimeout
 }
 
 // ctxError is the reason that a context ended: a deadline is a timeout.
