@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"testing"
-	"time"
 
 	"usersock/resolver"
 	. "usersock/sockapi"
@@ -78,7 +77,7 @@ func TestDeviations(t *testing.T) {
 		t.Errorf("the peer is %#v, %v: the flowinfo is reported", peer, err)
 	}
 
-	c, s := connected()
+	c, _ := connected()
 	if own, _ := c.Getsockname(); own.(InetAddr).Host != "127.3.2.1" {
 		t.Errorf("the source for 127.3.2.1 is %v", own)
 	}
@@ -86,24 +85,6 @@ func TestDeviations(t *testing.T) {
 	want("MSG_FASTOPEN", err, endpoint.EOPNOTSUPP)
 	_, err = c.Recv(1, MSG_OOB)
 	want("MSG_OOB", err, endpoint.EINVAL)
-
-	// struct timeval of 64-bit Linux: 1 millisecond. It limits nothing: the
-	// socket's own timeout, which is longer, ends the call.
-	if err := c.SetsockoptBytes(SOL_SOCKET, SO_RCVTIMEO, []byte{8: 0xe8, 9: 0x03, 15: 0}); err != nil {
-		t.Error(err)
-	}
-	c.Settimeout(30 * time.Millisecond)
-	if _, err := c.Recv(1); !errors.Is(err, ErrTimeout) {
-		t.Errorf("SO_RCVTIMEO: %v, want the socket's timeout", err)
-	}
-	c.Settimeout(Forever)
-	if err := c.Setsockopt(SOL_SOCKET, SO_RCVLOWAT, 10); err != nil {
-		t.Error(err)
-	}
-	s.Sendall([]byte("abc"))
-	if data, err := c.Recv(10); string(data) != "abc" || err != nil {
-		t.Errorf("SO_RCVLOWAT: %q, %v", data, err)
-	}
 
 	ctx := context.Background()
 	for _, q := range []struct {

@@ -148,7 +148,7 @@ func socketOptions() []option {
 				return endpoint.PutCred(buf, endpoint.Cred{Uid: math.MaxUint32, Gid: math.MaxUint32}), nil
 			}},
 		{level: level, name: endpoint.SO_RCVLOWAT, symbol: "SO_RCVLOWAT", on: onAll,
-			note: "effective for the readiness of TCP sockets, as poll(2) and select(2) see it; Recv returns what is there",
+			note: "TCP sockets: how many bytes poll(2) and select(2) wait for, and calls that wait",
 			get:  getInt(func(o target) int { return o.storedInt(level, endpoint.SO_RCVLOWAT, 1) }),
 			set: setInt(func(o target, v int) error {
 				switch {
@@ -298,8 +298,8 @@ func (s *socket) cookie() uint64 {
 func timeoutOption(name int, symbol string) option {
 	const level = endpoint.SOL_SOCKET
 	return option{
-		level: level, name: name, symbol: symbol, on: onAll, status: Stored,
-		note: "kept and told; the mode of the open socket (settimeout) decides how long calls wait",
+		level: level, name: name, symbol: symbol, on: onAll,
+		note: "calls that wait; of it and the timeout of the open socket (settimeout) the shorter one counts",
 		get: func(o target, buf []byte) (int, error) {
 			var d time.Duration
 			if b, ok := o.storedBytes(level, name); ok {

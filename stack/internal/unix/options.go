@@ -103,7 +103,7 @@ func options() []option {
 	const (
 		noRoute  = "there are no routes, devices or packets"
 		inFamily = "what happens is decided by the family's type of endpoint"
-		above    = "for the layer above, which does the waiting"
+		limits   = "calls that wait; of it and the timeout of the open socket (settimeout) the shorter one counts"
 	)
 	return []option{
 		{name: endpoint.SO_TYPE, label: "SO_TYPE", get: getInt(func(e *Endpoint) int { return e.typ })},
@@ -200,8 +200,8 @@ func options() []option {
 				e.store(endpoint.SO_LINGER, b)
 				return nil
 			}},
-		timeout(endpoint.SO_RCVTIMEO, "SO_RCVTIMEO", above),
-		timeout(endpoint.SO_SNDTIMEO, "SO_SNDTIMEO", above),
+		timeout(endpoint.SO_RCVTIMEO, "SO_RCVTIMEO", limits),
+		timeout(endpoint.SO_SNDTIMEO, "SO_SNDTIMEO", limits),
 		{name: endpoint.SO_REUSEPORT, label: "SO_REUSEPORT", note: "cannot be set: EOPNOTSUPP",
 			get: getInt(func(*Endpoint) int { return 0 }),
 			set: setInt(refuseTrue)},
@@ -324,7 +324,7 @@ func stamping(name int, label string) option {
 
 // timeout is SO_RCVTIMEO or SO_SNDTIMEO.
 func timeout(name int, label, note string) option {
-	return option{name: name, label: label, kind: keeping, note: note,
+	return option{name: name, label: label, note: note,
 		get: func(e *Endpoint, buf []byte) (int, error) {
 			var zero [16]byte
 			n := endpoint.PutTimeval(zero[:], 0)

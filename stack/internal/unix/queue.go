@@ -304,6 +304,8 @@ func (q *queue) takeBytes(size int, peek bool, skip int) (p portion) {
 	p.size, p.drop, p.charge = p.n, p.n, p.n
 	if !peek {
 		q.bytes -= p.n
+	} else if p.n < size {
+		q.hungry = true // who looks may wait for more: MSG_PEEK with MSG_WAITALL
 	}
 	return p
 }
