@@ -2,7 +2,6 @@ package netdev
 
 import (
 	"encoding/binary"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,9 +14,13 @@ import (
 // interface waits for the kernel's word that it carries packets (RTM_NEWLINK of
 // rtnetlink(7), which follows in that worker).
 
-// carrierWait is how long that word may take. It comes within microseconds; a
-// kernel that says nothing must not hold up the caller for good.
-const carrierWait = time.Second
+// That word comes within microseconds. A kernel that says nothing for
+// carrierWait milliseconds, or so much about other interfaces, must not hold up
+// the caller for good.
+const (
+	carrierWait     = 500
+	carrierMessages = 100
+)
 
 // A carrierWatch hears of changes of the interfaces of this network namespace.
 type carrierWatch struct{ fd int }
@@ -52,7 +55,7 @@ func (c carrierWatch) wait(name string) {
 		return
 	}
 	buf := make([]byte, 16<<10)
-	for end := time.Now().Add(carrierWait); ; {
+	for range carrierMessages {
 		n, _, err := unix.Recvfrom(c.fd, buf, 0)
 		switch err {
 		case nil:
@@ -61,11 +64,8 @@ func (c carrierWatch) wait(name string) {
 			}
 		case unix.EINTR:
 		case unix.EAGAIN:
-			left := int(time.Until(end).Milliseconds())
-			if left <= 0 {
-				return
-			}
-			if _, err := unix.Poll([]unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLIN}}, left); err != nil && err != unix.EINTR {
+			ready, err := unix.Poll([]unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLIN}}, carrierWait)
+			if ready == 0 && err == nil || err != nil && err != unix.EINTR {
 				return
 			}
 		default: // such as ENOBUFS: something was lost, perhaps that
