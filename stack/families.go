@@ -41,13 +41,14 @@ func (cfg *Config) serves(family int) bool {
 func (s *Stack) openFamilies() {
 	s.families = make(map[int]endpoint.Family)
 	if s.cfg.serves(endpoint.AF_UNIX) {
-		s.unix = unix.New(unix.Config{Clock: s.clock})
+		s.unix = unix.New(unix.Config{Clock: s.clock, IDs: s.newID})
 	}
 	s.inet = inet.New(inet.Config{
 		Stack: s.net,
 		Clock: s.clock,
 		IPv4:  s.cfg.serves(endpoint.AF_INET),
 		IPv6:  s.cfg.serves(endpoint.AF_INET6),
+		IDs:   s.newID,
 	})
 	for _, f := range families {
 		if s.cfg.serves(f.number) {

@@ -129,6 +129,7 @@ func (s *Stack) Attach(in Interface) error {
 		s.freeName(name)
 		return fmt.Errorf("stack: attach %q: %w", name, endpoint.ENETDOWN)
 	}
+	s.counters.attach(s.net, id, end)
 	s.emit(Event{Kind: InterfaceAdded, Interface: name})
 	for _, a := range append(slices.Clone(in.Addrs), s.linkLocal(in, end.Endpoint)...) {
 		if err := s.AddAddr(name, a); err != nil {
@@ -213,6 +214,7 @@ func (s *Stack) Detach(name string) error {
 		return fmt.Errorf("stack: detach %q: %w", name, inet.Errno(err))
 	}
 	s.freeName(name)
+	s.counters.detach(id)
 	s.emit(Event{Kind: InterfaceRemoved, Interface: name})
 	return nil
 }

@@ -48,6 +48,9 @@ type Stack struct {
 	lastID tcpip.NICID
 	links  map[tcpip.NICID]netdev.State // of links that tell theirs
 
+	counters counters
+	lastSock atomic.Uint64 // the last SO_COOKIE given out
+
 	looks  events // at links whose state has changed
 	events events // to tell the watchers
 }
@@ -301,6 +304,9 @@ func (s *Stack) loopback() netdev.Link {
 	}
 	return netdev.Loopback()
 }
+
+// newID returns a number that no other endpoint of this host has.
+func (s *Stack) newID() uint64 { return s.lastSock.Add(1) }
 
 // Clock returns the clock of this host.
 func (s *Stack) Clock() endpoint.Clock { return s.clock }

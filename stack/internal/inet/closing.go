@@ -59,6 +59,7 @@ func (t *tcpEndpoint) Close() error {
 	if t.closed.Swap(true) {
 		return nil
 	}
+	t.p.streams.remove(t)
 	raw := t.raw.Load()
 	defer t.p.aborted.Delete(weak.Make(raw))
 	if synchronized(raw.EndpointState()) {

@@ -320,7 +320,7 @@ func (s *socket) storedBytes(level, name int) ([]byte, bool) {
 
 // admin reports whether the socket's owner may do what Linux keeps for
 // CAP_NET_ADMIN.
-func (s *socket) admin() bool { return s.uid == 0 }
+func (s *socket) admin() bool { return s.cred.Uid == 0 }
 
 // cString returns the bytes up to the first NUL.
 func cString(b []byte) string {

@@ -236,7 +236,7 @@ func socketOptions() []option {
 				if len(buf) < 8 {
 					return 0, endpoint.EINVAL
 				}
-				binary.NativeEndian.PutUint64(buf, o.cookie())
+				binary.NativeEndian.PutUint64(buf, o.id)
 				return 8, nil
 			}},
 		{level: level, name: endpoint.SO_BINDTOIFINDEX, symbol: "SO_BINDTOIFINDEX", on: onAll,
@@ -273,25 +273,6 @@ func (o target) bindToDevice(nic int) error {
 		return endpoint.EPERM
 	}
 	return errno(o.ops().SetBindToDevice(int32(nic)))
-}
-
-// cookie returns a number that no other socket of the stack has.
-func (s *socket) cookie() uint64 {
-	if b, ok := s.storedBytes(endpoint.SOL_SOCKET, endpoint.SO_COOKIE); ok {
-		return binary.NativeEndian.Uint64(b)
-	}
-	b := binary.NativeEndian.AppendUint64(nil, s.p.cookies.Add(1))
-	s.storedMu.Lock()
-	defer s.storedMu.Unlock()
-	key := optionKey{endpoint.SOL_SOCKET, endpoint.SO_COOKIE}
-	if first, ok := s.stored[key]; ok {
-		return binary.NativeEndian.Uint64(first)
-	}
-	if s.stored == nil {
-		s.stored = make(map[optionKey][]byte)
-	}
-	s.stored[key] = b
-	return binary.NativeEndian.Uint64(b)
 }
 
 // timeoutOption is SO_RCVTIMEO or SO_SNDTIMEO.

@@ -283,9 +283,7 @@ func (t *tcpEndpoint) bequeath(c *tcpEndpoint) {
 	t.storedMu.Lock()
 	stored := make(map[optionKey][]byte, len(t.stored))
 	for k, v := range t.stored {
-		switch k {
-		case optionKey{endpoint.SOL_SOCKET, endpoint.SO_COOKIE}, optionKey{endpoint.SOL_SOCKET, endpoint.SO_PRIORITY}:
-		default:
+		if k != (optionKey{endpoint.SOL_SOCKET, endpoint.SO_PRIORITY}) {
 			stored[k] = v
 		}
 	}

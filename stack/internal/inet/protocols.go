@@ -29,6 +29,10 @@ type Config struct {
 	// its like. If nil, netstack's NIC names serve.
 	InterfaceName  func(index int) (name string, ok bool)
 	InterfaceIndex func(name string) (index int, ok bool)
+
+	// IDs gives each endpoint its SO_COOKIE, another number at each call; nil
+	// counts from 1.
+	IDs func() uint64
 }
 
 // Protocols is what the two families of one stack share.
@@ -48,10 +52,11 @@ type Protocols struct {
 	options   map[optionKey]*option
 	transfers sync.Pool // of *transfer
 	closing   closingList
-	datagrams udpList
+	streams   liveList[tcpEndpoint]
+	datagrams liveList[udpEndpoint]
 	ended     atomic.Bool   // End was called
 	aborted   sync.Map      // of weak.Pointer[tcp.Endpoint]: ended by AbortLocal
-	cookies   atomic.Uint64 // the last SO_COOKIE given out
+	ids       func() uint64 // gives SO_COOKIE, another one each time
 }
 
 // New returns the families of one stack.
@@ -64,9 +69,16 @@ func New(cfg Config) *Protocols {
 		interfaceName:  cfg.InterfaceName,
 		interfaceIndex: cfg.InterfaceIndex,
 		options:        indexOptions(),
+		ids:            cfg.IDs,
 	}
 	p.transfers.New = func() any { return new(transfer) }
 	p.closing.init(p)
+	p.streams.of = func(t *tcpEndpoint) *links[tcpEndpoint] { return &t.live }
+	p.datagrams.of = func(u *udpEndpoint) *links[udpEndpoint] { return &u.live }
+	if p.ids == nil {
+		last := new(atomic.Uint64)
+		p.ids = func() uint64 { return last.Add(1) }
+	}
 	if p.interfaceName == nil {
 		p.interfaceName = p.nicName
 	}

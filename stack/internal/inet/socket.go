@@ -26,7 +26,8 @@ type socket struct {
 	pending  atomic.Int32 // an errno to be reported once, as sk_err of Linux
 	flags    atomic.Uint32
 
-	uid uint32 // of who opened it: 0 may do what CAP_NET_ADMIN allows
+	cred endpoint.Cred // who opened it: user 0 may do what CAP_NET_ADMIN allows
+	id   uint64        // SO_COOKIE
 
 	wq    *waiter.Queue
 	entry waiter.Entry

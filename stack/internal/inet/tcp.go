@@ -24,20 +24,24 @@ type tcpEndpoint struct {
 	// drained is the netstack endpoint whose errors were moved to pending.
 	drained atomic.Pointer[tcp.Endpoint]
 	drainMu sync.Mutex // the turn of moving them, see drain
+
+	backlog atomic.Int32 // what Listen was asked for, cut to SOMAXCONN
+	live    links[tcpEndpoint]
 }
 
 var _ endpoint.Endpoint = (*tcpEndpoint)(nil)
 
 func openTCP(f *family, req endpoint.Request) (endpoint.Endpoint, error) {
 	t := &tcpEndpoint{socket: socket{
-		p: f.p, af: uint8(f.af), typ: endpoint.SOCK_STREAM, proto: endpoint.IPPROTO_TCP, uid: req.Cred.Uid,
-		wq: new(waiter.Queue),
+		p: f.p, af: uint8(f.af), typ: endpoint.SOCK_STREAM, proto: endpoint.IPPROTO_TCP, cred: req.Cred,
+		id: f.p.ids(), wq: new(waiter.Queue),
 	}}
 	raw, err := t.newRaw()
 	if err != nil {
 		return nil, err
 	}
 	t.raw.Store(raw)
+	f.p.streams.add(t)
 	return t, nil
 }
 
@@ -196,6 +200,7 @@ func (t *tcpEndpoint) Listen(backlog int) error {
 	if t.p.stillborn(raw) {
 		return endpoint.ENETDOWN
 	}
+	t.backlog.Store(int32(backlog))
 	t.set(flagListenShut, false)
 	return nil
 }
@@ -215,11 +220,12 @@ func (t *tcpEndpoint) Accept() (endpoint.Endpoint, endpoint.Addr, error) {
 		return nil, endpoint.Addr{}, errno(err)
 	}
 	c := &tcpEndpoint{socket: socket{
-		p: t.p, af: t.af, typ: t.typ, proto: t.proto, uid: t.uid, wq: wq,
+		p: t.p, af: t.af, typ: t.typ, proto: t.proto, cred: t.cred, id: t.p.ids(), wq: wq,
 	}}
 	c.flags.Store(flagConnected)
 	c.raw.Store(ep.(*tcp.Endpoint))
 	t.bequeath(c)
+	t.p.streams.add(c)
 	return c, c.socketAddr(peer), nil
 }
 

@@ -20,55 +20,15 @@ type udpEndpoint struct {
 	corkMu sync.Mutex
 	corked *corkedDatagram // what MSG_MORE and UDP_CORK hold back; nil at first
 
-	prevLive, nextLive *udpEndpoint // guarded by the list's mutex
-}
-
-// udpList has the datagram endpoints that are not closed. netstack knows only
-// those that have a port.
-type udpList struct {
-	mu    sync.Mutex // a leaf
-	first *udpEndpoint
-}
-
-func (l *udpList) add(u *udpEndpoint) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	u.nextLive = l.first
-	if l.first != nil {
-		l.first.prevLive = u
-	}
-	l.first = u
-}
-
-func (l *udpList) remove(u *udpEndpoint) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if u.prevLive != nil {
-		u.prevLive.nextLive = u.nextLive
-	} else {
-		l.first = u.nextLive
-	}
-	if u.nextLive != nil {
-		u.nextLive.prevLive = u.prevLive
-	}
-	u.prevLive, u.nextLive = nil, nil
-}
-
-func (l *udpList) all() (list []*udpEndpoint) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for u := l.first; u != nil; u = u.nextLive {
-		list = append(list, u)
-	}
-	return list
+	live links[udpEndpoint]
 }
 
 var _ endpoint.Endpoint = (*udpEndpoint)(nil)
 
 func openUDP(f *family, req endpoint.Request) (endpoint.Endpoint, error) {
 	u := &udpEndpoint{socket: socket{
-		p: f.p, af: uint8(f.af), typ: endpoint.SOCK_DGRAM, proto: endpoint.IPPROTO_UDP, uid: req.Cred.Uid,
-		wq: new(waiter.Queue),
+		p: f.p, af: uint8(f.af), typ: endpoint.SOCK_DGRAM, proto: endpoint.IPPROTO_UDP, cred: req.Cred,
+		id: f.p.ids(), wq: new(waiter.Queue),
 	}}
 	raw, err := f.p.stack.NewEndpoint(udp.ProtocolNumber, f.net, u.wq)
 	if err != nil {

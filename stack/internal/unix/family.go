@@ -2,6 +2,7 @@ package unix
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"usersock/stack/endpoint"
 )
@@ -14,12 +15,17 @@ type Config struct {
 	// Random draws the first name that autobind tries. Nil: 0, and the next
 	// name each time, so that a run repeats itself.
 	Random func() uint64
+
+	// IDs gives each endpoint its SO_COOKIE, another number at each call; nil
+	// counts from 1.
+	IDs func() uint64
 }
 
 // Family is one namespace of AF_UNIX endpoints: those of a Stack.
 type Family struct {
 	clock  endpoint.Clock
 	random func() uint64
+	ids    func() uint64
 
 	options []option
 
@@ -28,13 +34,13 @@ type Family struct {
 
 	// mu guards the names, and the state of each endpoint that is not marked
 	// as atomic. It is held for no transfer, and under no other lock.
-	mu      sync.Mutex
-	names   map[name]*node
-	cookies uint64
-	auto    uint32 // the last name that autobind gave
+	mu    sync.Mutex
+	names map[name]*node
+	auto  uint32 // the last name that autobind gave
 
 	liveMu sync.Mutex // a leaf
 	live   *Endpoint  // all endpoints not yet closed
+	lives  int        // how many
 }
 
 var (
@@ -44,9 +50,13 @@ var (
 
 // New makes a namespace.
 func New(c Config) *Family {
-	f := &Family{clock: c.Clock, random: c.Random, names: make(map[name]*node), options: options()}
+	f := &Family{clock: c.Clock, random: c.Random, ids: c.IDs, names: make(map[name]*node), options: options()}
 	if f.clock == nil {
 		f.clock = endpoint.SystemClock()
+	}
+	if f.ids == nil {
+		last := new(atomic.Uint64)
+		f.ids = func() uint64 { return last.Add(1) }
 	}
 	f.chunks.New = func() any { return &chunk{buf: make([]byte, largeChunk)} }
 	return f
@@ -89,7 +99,7 @@ func check(r endpoint.Request) (int, error) {
 }
 
 func (f *Family) newEndpoint(typ int, cred endpoint.Cred) *Endpoint {
-	e := &Endpoint{family: f, typ: typ, cred: cred, peerCred: unknownPeer}
+	e := &Endpoint{family: f, typ: typ, cred: cred, id: f.ids(), peerCred: unknownPeer}
 	e.in.owner = e
 	e.sndbuf.Store(defaultBuffer)
 	e.lowat.Store(1)
@@ -101,6 +111,7 @@ func (f *Family) newEndpoint(typ int, cred endpoint.Cred) *Endpoint {
 		f.live.prevLive = e
 	}
 	f.live = e
+	f.lives++
 	return e
 }
 
@@ -113,7 +124,10 @@ func (f *Family) dead(e *Endpoint) {
 		e.prevLive.nextLive = e.nextLive
 	case f.live == e:
 		f.live = e.nextLive
+	default:
+		return // it is out already
 	}
+	f.lives--
 	if e.nextLive != nil {
 		e.nextLive.prevLive = e.prevLive
 	}

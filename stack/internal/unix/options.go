@@ -173,7 +173,7 @@ func options() []option {
 			if len(buf) < 8 {
 				return 0, endpoint.EINVAL
 			}
-			binary.NativeEndian.PutUint64(buf, e.cookie())
+			binary.NativeEndian.PutUint64(buf, e.id)
 			return 8, nil
 		}},
 		{name: endpoint.SO_MEMINFO, label: "SO_MEMINFO", note: "queued bytes and buffer sizes", get: (*Endpoint).memInfo},
@@ -394,16 +394,6 @@ func (e *Endpoint) memInfo(buf []byte) (int, error) {
 		b = binary.NativeEndian.AppendUint32(b, v)
 	}
 	return copy(buf, b), nil
-}
-
-func (e *Endpoint) cookie() uint64 {
-	e.family.mu.Lock()
-	defer e.family.mu.Unlock()
-	if e.id == 0 {
-		e.family.cookies++
-		e.id = e.family.cookies
-	}
-	return e.id
 }
 
 func (e *Endpoint) store(name int, value []byte) {

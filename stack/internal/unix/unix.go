@@ -30,6 +30,7 @@ type Endpoint struct {
 	family *Family
 	typ    int
 	cred   endpoint.Cred
+	id     uint64 // SO_COOKIE
 
 	sink atomic.Pointer[endpoint.Sink]
 
@@ -67,7 +68,6 @@ type Endpoint struct {
 	waiters   map[*Endpoint]struct{} // those whose Connect found the backlog full
 	waitingOn *Endpoint              // the listener that has this one among its waiters
 	peerCred  endpoint.Cred          // SO_PEERCRED
-	id        uint64                 // SO_COOKIE; 0: not asked for yet
 }
 
 var _ endpoint.Endpoint = (*Endpoint)(nil)
