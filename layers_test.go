@@ -47,6 +47,7 @@ var layers = []layer{
 	{name: "stack/internal/netlink", imports: []string{"stack/endpoint", "internal/virtual"}},
 	{name: "stack", imports: []string{"stack/endpoint", "internal/virtual", "internal/wire", "netdev",
 		"stack/internal/inet", "stack/internal/unix", "stack/internal/netlink"}, gvisor: true},
+	{name: "stack/expvarstat", imports: []string{"stack/endpoint", "stack"}}, // apart: expvar adds an HTTP handler
 
 	{name: "resolver", imports: []string{"stack/endpoint", "internal/virtual"}},
 	{name: "resolver/dot", imports: []string{"stack/endpoint", "internal/virtual", "resolver"}},
@@ -60,7 +61,7 @@ var layers = []layer{
 		"netdev", "stack", "resolver", "sockapi", "testnet/dnszone"}},
 
 	{name: "docs"},
-	{name: "cmd/*", imports: []string{"stack/endpoint", "netdev", "stack", "resolver", "resolver/dot", "resolver/doh",
+	{name: "cmd/*", imports: []string{"stack/endpoint", "netdev", "stack", "stack/expvarstat", "resolver", "resolver/dot", "resolver/doh",
 		"sockapi", "tls", "testnet", "testnet/dnszone"}},
 }
 

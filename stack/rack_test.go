@@ -25,52 +25,63 @@ const (
 	rackQuiet = time.Hour // retransmissions are at most two minutes apart
 )
 
+// lossyHosts are a sender and a receiver in virtual time, on a link that loses
+// packets. end ends them.
+func lossyHosts(t *testing.T, seed uint64) (driver *virtual.Driver, stacks [2]*stack.Stack, nets [2]*sockapi.Net, end func()) {
+	t.Helper()
+	var ends [2]*virtual.Port
+	driver = virtual.NewDriver(virtual.Config{
+		Seed:   seed,
+		Clock:  endpoint.SystemClock(),
+		Settle: synctest.Wait,
+		Carry: func(p virtual.Packet) {
+			from := p.From.Node().Index()
+			if p.From.IsLoopback() || virtual.Fraction(virtual.Draw(seed, 0, from, p.Flow, p.Nth, 0)) < rackLoss {
+				return
+			}
+			ends[1-from].Deliver(rackDelay, p.Bytes)
+		},
+	})
+	for i, name := range [...]string{"sender", "receiver"} {
+		node := driver.Node(name)
+		ends[i] = node.Port(1500)
+		var err error
+		stacks[i], err = stack.New(stack.Config{
+			Clock: node,
+			Interfaces: []stack.Interface{{
+				Link:  netdev.FromDevice(ends[i], netdev.DeviceConfig{Direct: true}),
+				Addrs: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), 24)},
+			}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if nets[i], err = sockapi.New(sockapi.Config{Stack: stacks[i]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return driver, stacks, nets, func() {
+		driver.Stop()
+		for i := range nets {
+			nets[i].Close()
+			stacks[i].Close()
+		}
+	}
+}
+
 // rackTransfer sends bytes from one host to another over a link that loses
 // packets, all in virtual time. It reports whether the receiver waits for more
 // an hour after the last byte, and in which states the sender is then.
 func rackTransfer(t *testing.T, seed uint64, rack bool) (stalled bool, received int, sender []string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		var ends [2]*virtual.Port
-		driver := virtual.NewDriver(virtual.Config{
-			Seed:   seed,
-			Clock:  endpoint.SystemClock(),
-			Settle: synctest.Wait,
-			Carry: func(p virtual.Packet) {
-				from := p.From.Node().Index()
-				if p.From.IsLoopback() || virtual.Fraction(virtual.Draw(seed, 0, from, p.Flow, p.Nth, 0)) < rackLoss {
-					return
-				}
-				ends[1-from].Deliver(rackDelay, p.Bytes)
-			},
-		})
-		var stacks [2]*stack.Stack
-		var nets [2]*sockapi.Net
-		for i, name := range [...]string{"sender", "receiver"} {
-			node := driver.Node(name)
-			ends[i] = node.Port(1500)
-			var err error
-			stacks[i], err = stack.New(stack.Config{
-				Clock: node,
-				Interfaces: []stack.Interface{{
-					Link:  netdev.FromDevice(ends[i], netdev.DeviceConfig{Direct: true}),
-					Addrs: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), 24)},
-				}},
-			})
-			if err != nil {
+		driver, stacks, nets, end := lossyHosts(t, seed)
+		defer end()
+		for _, st := range stacks {
+			if err := st.SetRACK(rack); err != nil {
 				t.Fatal(err)
 			}
-			defer stacks[i].Close()
-			if err := stacks[i].SetRACK(rack); err != nil {
-				t.Fatal(err)
-			}
-			nets[i], err = sockapi.New(sockapi.Config{Stack: stacks[i]})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer nets[i].Close()
 		}
-		defer driver.Stop()
 		l, err := nets[1].Listen("tcp", "192.0.2.2:80")
 		if err != nil {
 			t.Fatal(err)

@@ -81,7 +81,7 @@ func (s *Snapshot) IPAddr() string {
 			switch {
 			case a.Addr().IsLoopback():
 				scope = "host"
-			case a.Addr().IsLinkLocalUnicast():
+			case a.Addr().Is6() && a.Addr().IsLinkLocalUnicast():
 				scope = "link"
 			}
 			fmt.Fprintf(&b, "    %s %v scope %s%s\n       valid_lft forever preferred_lft forever\n", family, a, scope, label)
@@ -132,10 +132,13 @@ func (s *Snapshot) device(name string) *InterfaceStat {
 }
 
 func (s *Snapshot) route(b *strings.Builder, r Route) {
-	if r.Dst.Bits() == 0 {
+	switch {
+	case r.Dst.Bits() == 0:
 		b.WriteString("default")
-	} else {
-		b.WriteString(strings.TrimSuffix(r.Dst.String(), hostBits(r.Dst)))
+	case r.Dst.IsSingleIP():
+		b.WriteString(r.Dst.Addr().String())
+	default:
+		b.WriteString(r.Dst.String())
 	}
 	in := s.device(r.Dev)
 	src := r.Src
@@ -162,13 +165,6 @@ func (s *Snapshot) route(b *strings.Builder, r Route) {
 		b.WriteString(" linkdown")
 	}
 	b.WriteByte('\n')
-}
-
-func hostBits(p netip.Prefix) string {
-	if p.IsSingleIP() {
-		return "/" + strconv.Itoa(p.Bits())
-	}
-	return ""
 }
 
 // brought returns the address that has brought a route, if one has.

@@ -24,7 +24,8 @@ type SSOptions struct {
 	// Info adds a line of TCP's state to each connection (-i).
 	Info bool
 
-	// Extended adds the owner, the number of the socket, and datagrams lost (-e).
+	// Extended adds the owner, the number of the socket (ino), and how many
+	// datagrams found no room (the last field of skmem): -e, -p and -m.
 	Extended bool
 }
 
@@ -179,9 +180,6 @@ func extended(k *endpoint.SocketInfo) string {
 		}
 	}
 	words = append(words, fmt.Sprintf("ino:%d", k.ID))
-	if k.TCP != nil && k.TCP.KeepAlive {
-		words = append(words, fmt.Sprintf("keepalive:%v,%v", k.TCP.KeepIdle, k.TCP.KeepIntvl))
-	}
 	if k.Drops > 0 {
 		words = append(words, fmt.Sprintf("skmem:(d%d)", k.Drops))
 	}
