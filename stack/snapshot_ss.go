@@ -131,7 +131,7 @@ func (s *Snapshot) ssLocal(k *endpoint.SocketInfo) (addr, port string) {
 
 func ssPeer(k *endpoint.SocketInfo) (addr, port string) {
 	if k.Family == endpoint.AF_UNIX {
-		return unixPath(k.Peer.Path), strconv.FormatUint(k.PeerID, 10)
+		return "*", strconv.FormatUint(k.PeerID, 10) // as ss does; the name is at the peer's own line
 	}
 	ip := k.Peer.IP
 	if k.Peer.IsZero() {

@@ -142,7 +142,7 @@ func TestSnapshotOfSockets(t *testing.T) {
 	want := []string{
 		"Netid State Recv-Q Send-Q Local Address:Port Peer Address:Port Process",
 		"u_str LISTEN 1 3 /run/x 10 * 0 users:((pid=101)) uid:1000 ino:10",
-		"u_str ESTAB 0 0 * 11 /run/x 12 users:((pid=101)) uid:1000 ino:11",
+		"u_str ESTAB 0 0 * 11 * 12 users:((pid=101)) uid:1000 ino:11",
 		"u_dgr UNCONN 0 0 @abs 15 * 0 users:((pid=101)) uid:1000 ino:15",
 		"u_seq ESTAB 0 3 * 13 * 14 users:((pid=101)) uid:1000 ino:13",
 		"u_seq ESTAB 3 0 * 14 * 13 users:((pid=101)) uid:1000 ino:14",
