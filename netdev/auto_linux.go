@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"slices"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,22 +11,14 @@ import (
 // hostTUNs asks the kernel for its TUN and TAP interfaces, in this network
 // namespace, sorted by name (rtnetlink(7), RTM_GETLINK).
 func hostTUNs() ([]hostTUN, error) {
-	rib, err := syscall.NetlinkRIB(unix.RTM_GETLINK, unix.AF_UNSPEC)
-	if err != nil {
-		return nil, errnoOf(err)
-	}
-	msgs, err := syscall.ParseNetlinkMessage(rib)
-	if err != nil {
-		return nil, errnoOf(err)
-	}
 	var list []hostTUN
-	for _, m := range msgs {
-		if m.Header.Type != unix.RTM_NEWLINK || len(m.Data) < unix.SizeofIfInfomsg {
-			continue
-		}
-		if t, ok := parseHostTUN(m.Data[unix.SizeofIfInfomsg:]); ok {
+	err := eachHostLink(func(_ *hostLink, attrs []byte) {
+		if t, ok := parseHostTUN(attrs); ok {
 			list = append(list, t)
 		}
+	})
+	if err != nil {
+		return nil, errnoOf(err)
 	}
 	slices.SortFunc(list, func(a, b hostTUN) int { return strings.Compare(a.name, b.name) })
 	return list, nil

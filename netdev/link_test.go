@@ -414,7 +414,7 @@ func TestCount(t *testing.T) {
 
 func TestOpen(t *testing.T) {
 	for _, c := range []struct{ spec, want string }{
-		{"", "known are tun:NAME, tap:NAME, fd:N, qemu:ADDRESS, vfkit:PATH, passt:, water:NAME, auto, mem"},
+		{"", "known are tun:NAME, tap:NAME, fd:N, afpacket:NAME, qemu:ADDRESS, vfkit:PATH, passt:, water:NAME, auto, mem"},
 		{"eth:x", `"eth:x"`},
 		{"mem", "two hosts"},
 		{"tun:a/b", "slash"},

@@ -313,3 +313,17 @@ func mustAddr(proto tcpip.NetworkProtocolNumber, last byte) netip.Addr {
 
 // end destroys the stack once.
 func (h *host) end() { h.once.Do(h.Destroy) }
+
+// goroutinesEnd fails unless there are soon as few goroutines as before:
+// netstack's end a moment after their stack.
+func goroutinesEnd(t *testing.T, before int) {
+	t.Helper()
+	for range 100_000 {
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		runtime.Gosched()
+	}
+	buf := make([]byte, 1<<16)
+	t.Errorf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), buf[:runtime.Stack(buf, true)])
+}

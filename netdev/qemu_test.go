@@ -272,11 +272,5 @@ func TestSocketRounds(t *testing.T) {
 	for i := range 500 { // of two links each
 		round([]string{"qemu:", "vfkit:"}[i%2])
 	}
-	for range 1000 { // netstack's goroutines end a moment later
-		if runtime.NumGoroutine() <= goroutines {
-			return
-		}
-		runtime.Gosched()
-	}
-	t.Errorf("%d goroutines before, %d after", goroutines, runtime.NumGoroutine())
+	goroutinesEnd(t, goroutines)
 }

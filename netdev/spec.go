@@ -27,6 +27,7 @@ type SpecOptions struct {
 	Queues int              // queues=N: how many queues, 1 to 256
 	Path   string           // path=FILE: the device's node, or the program to start
 	Listen bool             // listen: wait for peers, one at a time
+	Share  bool             // share: the interface's own hardware address
 }
 
 // parseOptions reads "key=value&key=value", of the keys that spec takes.
@@ -63,6 +64,10 @@ func (s *Spec) parseOptions(text string) (o SpecOptions, err error) {
 			if o.Listen = true; given {
 				err = fmt.Errorf("it takes no value: %w", endpoint.EINVAL)
 			}
+		case "share":
+			if o.Share = true; given {
+				err = fmt.Errorf("it takes no value: %w", endpoint.EINVAL)
+			}
 		case "path":
 			if o.Path = value; value == "" {
 				err = fmt.Errorf("no path: %w", endpoint.EINVAL)
@@ -93,6 +98,7 @@ func Specs() []Spec {
 		{"tun", "tun:NAME", "a TUN interface of this machine's kernel; it is made if there is none of that name", []string{"mtu", "path", "queues"}, openTUNSpec},
 		{"tap", "tap:NAME", "a TAP interface of this machine's kernel: the same with Ethernet", []string{"mtu", "path", "queues", "mac"}, openTAPSpec},
 		{"fd", "fd:N", "a TUN or TAP interface that another process has opened, as descriptor N", []string{"mtu", "mac"}, openFDSpec},
+		{"afpacket", "afpacket:NAME", "an Ethernet interface of this machine's kernel, such as one end of a veth pair, by a packet socket", []string{"mtu", "mac", "share"}, openAFPacketSpec},
 		{"qemu", "qemu:ADDRESS", "Ethernet frames over a stream socket, with QEMU or passt; ADDRESS is a path with a slash, or HOST:PORT", []string{"mtu", "mac", "listen"}, openQEMUSpec},
 		{"vfkit", "vfkit:PATH", "Ethernet frames over a Unix datagram socket, with vfkit, gvproxy or libkrun", []string{"mtu", "mac", "listen"}, openVfkitSpec},
 		{"passt", "passt:", "the outside world by the program passt, which is started, and needs no privilege", []string{"mtu", "mac", "path"}, openPasstSpec},
@@ -111,6 +117,7 @@ func Specs() []Spec {
 //	queues=N  how many queues the interface has, 1 to 256; default 1
 //	path=FILE the device's node, or the program to start
 //	listen    wait for peers, one at a time, instead of connecting
+//	share     use the hardware address of the interface itself
 //
 // An unknown kind is EINVAL, with the known ones in the error's text. "mem" is EINVAL too: a
 // link in memory has two ends, and a program that runs both hosts asks [Pair]

@@ -72,8 +72,12 @@ type vnetConfig struct {
 	text   string // the offloads, for people
 
 	// down says whether an error of a read or write means that the interface is
-	// down and may come back.
-	down func(error) bool
+	// down and may come back. bad, if any, says whether an error of a read means
+	// that the kernel has dropped a packet that it could not hand over.
+	down, bad func(error) bool
+	// watch, if any, knows the state of the interface, which then is its word
+	// alone.
+	watch *linkWatch
 	// closing is called before the descriptors are closed, and closed after.
 	closing func()
 	closed  func()
@@ -114,12 +118,13 @@ func newVnet(cfg vnetConfig) (*vnetEnd, error) {
 	for _, f := range cfg.files {
 		conn, err := f.SyscallConn()
 		if err != nil {
-			closeFiles(cfg.files)
+			e.release()
 			return nil, errnoOf(err)
 		}
 		e.queues = append(e.queues, newQueue(e, f, conn))
 	}
-	e.status.set(State{Up: true})
+	e.isDown.Store(cfg.watch != nil && !cfg.watch.up)
+	e.status.set(State{Up: !e.isDown.Load()})
 	e.end = wire.End{
 		Endpoint: e,
 		Forwards: e.setForwards,
@@ -129,6 +134,14 @@ func newVnet(cfg vnetConfig) (*vnetEnd, error) {
 		Text:     fmt.Sprintf("%s, %s, MTU %d, %s", cfg.name, cfg.kind, cfg.mtu, cfg.text),
 	}
 	return e, nil
+}
+
+// release closes the descriptors.
+func (e *vnetEnd) release() {
+	closeFiles(e.cfg.files)
+	if e.cfg.watch != nil {
+		e.cfg.watch.close()
+	}
 }
 
 func closeFiles(files []*os.File) {
@@ -218,18 +231,24 @@ func (e *vnetEnd) write(pkt *stack.PacketBuffer, gso bool) {
 	e.writers.Put(w)
 	if err != nil {
 		e.drops.txFailed.Add(1)
-		if e.cfg.down(err) && !e.isDown.Swap(true) {
-			e.status.set(State{})
+		if e.cfg.down(err) {
+			e.noticed(false)
 		}
 	} else if e.isDown.Load() {
-		e.up()
+		e.noticed(true)
 	}
 }
 
-// up notes that packets pass again.
-func (e *vnetEnd) up() {
-	if e.isDown.Swap(false) {
-		e.status.set(State{Up: true})
+// noticed is told by a read or a write whether packets pass.
+func (e *vnetEnd) noticed(up bool) {
+	if e.cfg.watch == nil {
+		e.setUp(up)
+	}
+}
+
+func (e *vnetEnd) setUp(up bool) {
+	if e.isDown.Swap(!up) == up {
+		e.status.set(State{Up: up})
 	}
 }
 
@@ -242,6 +261,13 @@ func (e *vnetEnd) Attach(d stack.NetworkDispatcher) {
 	}
 	for _, q := range e.queues {
 		e.readers.Go(q.run)
+	}
+	if w := e.cfg.watch; w != nil {
+		e.readers.Go(func() {
+			if err := w.run(e.setUp); !e.port.closed.Load() {
+				e.fail(err)
+			}
+		})
 	}
 	go func() {
 		e.readers.Wait()
@@ -257,7 +283,7 @@ func (e *vnetEnd) Close() {
 	if e.cfg.closing != nil {
 		e.cfg.closing()
 	}
-	closeFiles(e.cfg.files)
+	e.release()
 	if e.started.Swap(true) {
 		<-e.done
 	} else { // the readers will never run
@@ -314,15 +340,15 @@ func (q *vnetQueue) run() {
 		switch {
 		case err == nil:
 			if e.isDown.Load() {
-				e.up()
+				e.noticed(true)
 			}
 			q.take(q.n)
 		case e.port.closed.Load():
 			return
 		case e.cfg.down(err):
-			if !e.isDown.Swap(true) {
-				e.status.set(State{})
-			}
+			e.noticed(false)
+		case e.cfg.bad != nil && e.cfg.bad(err):
+			e.drops.rxMalformed.Add(1)
 		default:
 			e.fail(err)
 			return

@@ -97,36 +97,43 @@ func TestUSO(t *testing.T) {
 	h := newHost(t)
 	h.attach(tun, bobNet, bobNet6)
 	for _, at := range []string{"192.0.2.2:9", "[2001:db8::2]:9"} {
-		s := h.udp(at)
-		c, err := net.Dial("udp", at)
-		if err != nil {
-			t.Fatal(err)
+		segmentedDatagrams(t, h, at)
+	}
+}
+
+// segmentedDatagrams has the kernel send several datagrams as one
+// (UDP_SEGMENT, udp(7)).
+func segmentedDatagrams(t *testing.T, h *host, at string) {
+	t.Helper()
+	s := h.udp(at)
+	c, err := net.Dial("udp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	conn, err := c.(*net.UDPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_SEGMENT, 1000) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := bytes.Repeat([]byte("abcdefgh"), 10300/8)
+	if _, err := c.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	var got []byte
+	for len(got) < len(data) {
+		b := make([]byte, 65536)
+		n := s.read(b)
+		if n == 0 || n > 1000 {
+			t.Fatalf("a datagram of %d bytes", n)
 		}
-		defer c.Close()
-		conn, err := c.(*net.UDPConn).SyscallConn()
-		if err != nil {
-			t.Fatal(err)
-		}
-		conn.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_SEGMENT, 1000) })
-		if err != nil {
-			t.Fatal(err)
-		}
-		data := bytes.Repeat([]byte("abcdefgh"), 10300/8)
-		if _, err := c.Write(data); err != nil {
-			t.Fatal(err)
-		}
-		var got []byte
-		for len(got) < len(data) {
-			b := make([]byte, 65536)
-			n := s.read(b)
-			if n == 0 || n > 1000 {
-				t.Fatalf("a datagram of %d bytes", n)
-			}
-			got = append(got, b[:n]...)
-		}
-		if !bytes.Equal(got, data) {
-			t.Error("the bytes differ")
-		}
+		got = append(got, b[:n]...)
+	}
+	if !bytes.Equal(got, data) {
+		t.Error("the bytes differ")
 	}
 }
 
