@@ -24,17 +24,37 @@ func TestMain(m *testing.M) { netns.Main(m) }
 const (
 	kernel4, ours4 = "192.0.2.1", "192.0.2.2"
 	kernel6, ours6 = "2001:db8::1", "2001:db8::2"
-	device         = "tun0"
+	device         = "tun0"  // the kernel's end
+	peer           = "veth0" // ours, where there are two
 	port           = 50007
 )
 
 // kinds are the links that lead to the kernel.
-var kinds = []string{"tun", "water"}
+var kinds = []string{"tun", "water", "afpacket"}
+
+// pair makes a veth pair, whose end called device is the kernel's.
+func pair(t *testing.T) {
+	t.Helper()
+	netns.IP(t, "link", "add", device, "type", "veth", "peer", "name", peer)
+	netns.IP(t, "link", "set", peer, "up")
+	t.Cleanup(func() { exec.Command("ip", "link", "del", device).Run() }) // or the test has
+}
+
+// spec is the name of a link of a kind, whose other end is device.
+func spec(kind string) string {
+	if kind == "afpacket" {
+		return kind + ":" + peer
+	}
+	return kind + ":" + device
+}
 
 // host makes a stack of ours that is joined to the kernel by a link of a kind.
 func host(t *testing.T, kind string) *sockapi.Net {
 	t.Helper()
-	link, err := netdev.Open(kind + ":" + device)
+	if kind == "afpacket" {
+		pair(t)
+	}
+	link, err := netdev.Open(spec(kind))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,8 +240,8 @@ func TestRefused(t *testing.T) {
 	})
 }
 
-// TestProgram runs cmd/userspace-echo on a TUN interface that an
-// administrator has made.
+// TestProgram runs cmd/userspace-echo on a TUN interface, or a veth pair, that
+// an administrator has made.
 func TestProgram(t *testing.T) {
 	netns.Need(t, "ip", "python3", "go")
 	program := filepath.Join(t.TempDir(), "userspace-echo")
@@ -230,10 +250,14 @@ func TestProgram(t *testing.T) {
 	}
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
-			netns.IP(t, "tuntap", "add", "dev", device, "mode", "tun")
-			t.Cleanup(func() { netns.IP(t, "link", "delete", device) })
+			if kind == "afpacket" {
+				pair(t)
+			} else {
+				netns.IP(t, "tuntap", "add", "dev", device, "mode", "tun")
+				t.Cleanup(func() { netns.IP(t, "link", "delete", device) })
+			}
 			netns.Up(t, device, kernel4+"/24", kernel6+"/64")
-			options := []string{"-link", kind + ":" + device, "-addr", ours4 + "/24", "-addr", ours6 + "/64"}
+			options := []string{"-link", spec(kind), "-addr", ours4 + "/24", "-addr", ours6 + "/64"}
 
 			server := netns.Start(t, program, append([]string{"serve"}, options...)...)
 			server.Expect("Listening on " + ours4)

@@ -16,7 +16,7 @@ import (
 // TestDeviceDeleted: when the kernel's interface is deleted, calls that wait on
 // its connections end with an errno, and the stack says why.
 func TestDeviceDeleted(t *testing.T) {
-	for _, kind := range []string{"tun", "tap"} {
+	for _, kind := range []string{"tun", "tap", "afpacket"} {
 		t.Run(kind, func(t *testing.T) {
 			netns.Need(t, "ip")
 			n := host(t, kind)
@@ -50,7 +50,7 @@ func TestDeviceDeleted(t *testing.T) {
 			go func() { _, err := c.Read(make([]byte, 10)); stream <- err }()
 			go func() { _, _, err := pc.ReadFrom(make([]byte, 10)); datagram <- err }()
 			netns.IP(t, "link", "del", device)
-			if err := <-ended; err == nil || !strings.Contains(err.Error(), device) {
+			if err := <-ended; err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(spec(kind), kind+":")) {
 				t.Errorf("the stack says %v", err)
 			}
 			if err := <-stream; !errors.Is(err, endpoint.ECONNABORTED) {
@@ -69,38 +69,36 @@ func TestDeviceDeleted(t *testing.T) {
 // TestDeviceDown: a connection outlives an interface that is down for a
 // while.
 func TestDeviceDown(t *testing.T) {
-	netns.Need(t, "ip")
-	n := host(t, "tun")
-	states := make(chan stack.EventKind, 10)
-	n.Stack().Watch(func(e stack.Event) { states <- e.Kind })
-	l, err := net.Listen("tcp", kernel4+":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	c, err := n.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	peer, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer peer.Close()
-	netns.IP(t, "link", "set", device, "down")
-	if _, err := c.Write([]byte("hello")); err != nil {
-		t.Fatal(err)
-	}
-	if k := <-states; k != stack.LinkDown {
-		t.Errorf("%v, want link down", k)
-	}
-	netns.IP(t, "link", "set", device, "up")
-	b := make([]byte, 10)
-	if n, err := peer.Read(b); err != nil || string(b[:n]) != "hello" { // sent again by TCP
-		t.Errorf("%q, %v", b[:n], err)
-	}
-	if k := <-states; k != stack.LinkUp {
-		t.Errorf("%v, want link up", k)
+	for _, kind := range []string{"tun", "tap", "afpacket"} {
+		t.Run(kind, func(t *testing.T) {
+			netns.Need(t, "ip")
+			n := host(t, kind)
+			states := make(chan stack.EventKind, 10)
+			n.Stack().Watch(func(e stack.Event) { states <- e.Kind })
+			l, err := net.Listen("tcp", kernel4+":0")
+			check(t, err)
+			defer l.Close()
+			c, err := n.Dial("tcp", l.Addr().String())
+			check(t, err)
+			defer c.Close()
+			conn, err := l.Accept()
+			check(t, err)
+			defer conn.Close()
+			ours := strings.TrimPrefix(spec(kind), kind+":")
+			netns.IP(t, "link", "set", ours, "down")
+			_, err = c.Write([]byte("hello"))
+			check(t, err)
+			if k := <-states; k != stack.LinkDown {
+				t.Errorf("%v, want link down", k)
+			}
+			netns.IP(t, "link", "set", ours, "up")
+			b := make([]byte, 10)
+			if n, err := conn.Read(b); err != nil || string(b[:n]) != "hello" { // sent again by TCP
+				t.Errorf("%q, %v", b[:n], err)
+			}
+			if k := <-states; k != stack.LinkUp {
+				t.Errorf("%v, want link up", k)
+			}
+		})
 	}
 }
