@@ -31,7 +31,9 @@ var linkTable = []systemKind{
 	{"tun-65520-out", openLink(7, "tun", 65520, true)},
 	{"water-65520-in", openLink(8, "water", 65520, false)},
 	{"tun-65520-in", openLink(9, "tun", 65520, false)},
-	{"tun-relay", openRelay(10, "tun", 1500)},
+	{"afpacket-out", openLink(10, "afpacket", 1500, true)},
+	{"afpacket-in", openLink(11, "afpacket", 1500, false)},
+	{"tun-relay", openRelay(12, "tun", 1500)},
 }
 
 // insideVar marks the process that has a network namespace of its own.
@@ -68,35 +70,43 @@ func ip(args string) error {
 }
 
 // linkSystems is how many of them have addresses of their own in a round.
-const linkSystems = 12
+const linkSystems = 13
 
-// A tunnel is a TUN with the kernel at its one end.
+// A tunnel is a TUN, or a veth pair, with the kernel at its one end.
 type tunnel struct {
 	link   netdev.Link
 	remove func() error
 }
 
-// openTunnel makes a persistent TUN with an MTU, as an administrator would,
-// and opens it by that kind of link. Package wireguard-go makes its own, which
-// goes with its link.
+// openTunnel makes a persistent TUN with an MTU, as an administrator would, or a
+// veth pair, and opens it by that kind of link. Package wireguard-go makes its
+// own TUN, which goes with its link.
 func openTunnel(kind, name, kernel string, mtu int) (tunnel, error) {
 	t := tunnel{remove: func() error { return nil }}
 	var err error
-	if kind == "wireguard" {
+	end := name
+	switch kind {
+	case "wireguard":
 		t.link, err = openWireguard(name, mtu)
-	} else if err = ip("tuntap add mode tun dev " + name); err == nil {
-		t.remove = func() error { return ip("link del dev " + name) }
+	case "afpacket":
+		end = name + "p"
+		err = ip(fmt.Sprintf("link add %s type veth peer name %s mtu %d", name, end, mtu))
+	default:
+		err = ip("tuntap add mode tun dev " + name)
 	}
 	if err != nil {
 		return t, err
 	}
-	for _, args := range []string{fmt.Sprintf("link set dev %s mtu %d up", name, mtu), "addr add " + kernel + "/24 dev " + name} {
+	if kind != "wireguard" {
+		t.remove = func() error { return ip("link del dev " + name) }
+	}
+	for _, args := range []string{fmt.Sprintf("link set dev %s mtu %d up", name, mtu), "link set dev " + end + " up", "addr add " + kernel + "/24 dev " + name} {
 		if err := ip(args); err != nil {
 			return t, errors.Join(err, t.close())
 		}
 	}
 	if t.link == nil {
-		if t.link, err = netdev.Open(kind + ":" + name); err != nil {
+		if t.link, err = netdev.Open(kind + ":" + end); err != nil {
 			return t, errors.Join(err, t.close())
 		}
 	}

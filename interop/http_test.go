@@ -5,6 +5,7 @@ package interop
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"usersock/interop/netns"
@@ -72,9 +74,31 @@ func TestCurl(t *testing.T) {
 		if got := <-uploaded; got != want {
 			t.Errorf("curl's upload has sha256 %s, want %s", got, want)
 		}
+		if strings.Contains(t.Name(), "/water/") == longPackets(t) {
+			t.Error("long packets should pass every link but package water's")
+		}
 		check(t, server.Close())
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 			t.Error(err)
 		}
 	})
+}
+
+// longPackets reports whether most packets that the kernel sent and received by
+// its interface were longer than the MTU: segments of up to 64 KiB.
+func longPackets(t *testing.T) bool {
+	t.Helper()
+	type counts struct{ Bytes, Packets int }
+	var links []struct {
+		Mtu     int
+		Stats64 struct{ Rx, Tx counts }
+	}
+	out := netns.Run(t, "ip", "-s", "-j", "link", "show", "dev", device)
+	if err := json.Unmarshal([]byte(out), &links); err != nil || len(links) != 1 {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	l := links[0]
+	t.Logf("MTU %d, %+v", l.Mtu, l.Stats64)
+	long := func(c counts) bool { return c.Packets > 0 && c.Bytes/c.Packets > l.Mtu }
+	return long(l.Stats64.Rx) && long(l.Stats64.Tx)
 }

@@ -7,6 +7,8 @@
 //   - [Loopback]: what a stack sends comes back to it;
 //   - [NewSegment]: an Ethernet in memory, for any number of stacks;
 //   - [OpenTUN], [OpenTAP], [OpenFD]: an interface of the host's kernel;
+//   - [OpenAFPacket]: an Ethernet interface of the host's kernel, such as one
+//     end of a veth pair;
 //   - [OpenQEMU], [OpenVfkit], [OpenPasst]: frames over sockets of the host;
 //   - [Auto]: the best that this process may have;
 //   - [FromDevice]: any [Device], the small byte-level interface for links
