@@ -2,6 +2,7 @@ package stack
 
 import (
 	"fmt"
+	"io"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 
@@ -109,7 +110,7 @@ var devices = [...]struct {
 }
 
 // Metrics reads the counters and gauges of the host, always in the same order:
-// the protocols', then each interface's. It looks at no socket: its cost depends on
+// the protocols', then the interfaces', those of one name together. It looks at no socket: its cost depends on
 // the number of interfaces alone. What netstack does not count is not there.
 //
 // Counters never go back while the stack lives, but an interface's end with it.
@@ -133,13 +134,34 @@ func (s *Stack) Metrics() []Metric {
 		m.Value = d.read(&r)
 		list = append(list, m)
 	}
-	for _, n := range nics {
+	counts := make([]InterfaceCounters, len(nics))
+	for i, n := range nics {
 		drops := n.lost()
-		c := n.read(&drops)
-		for i := range devices {
-			d := &devices[i]
-			list = append(list, Metric{Name: d.name, Label: n.label, Help: d.help, Kind: Counter, Value: d.read(&c)})
+		counts[i] = n.read(&drops)
+	}
+	for i := range devices {
+		d := &devices[i]
+		for j := range nics {
+			list = append(list, Metric{Name: d.name, Label: nics[j].label, Help: d.help, Kind: Counter, Value: d.read(&counts[j])})
 		}
 	}
 	return list
+}
+
+// WriteMetrics writes metrics in the text format of Prometheus, version 0.0.4.
+// It returns the writer's error.
+func WriteMetrics(w io.Writer, list []Metric) error {
+	last := ""
+	for _, m := range list {
+		if m.Name != last {
+			if _, err := fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %v\n", m.Name, m.Help, m.Name, m.Kind); err != nil {
+				return err
+			}
+			last = m.Name
+		}
+		if _, err := fmt.Fprintln(w, m); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -235,3 +235,23 @@ func BenchmarkSnapshot1000(b *testing.B) {
 		s.Snapshot()
 	}
 }
+
+// TestWriteMetrics: each name has one head, whatever the number of interfaces.
+func TestWriteMetrics(t *testing.T) {
+	var text strings.Builder
+	check(t, stack.WriteMetrics(&text, ethernetHosts(t)[0].Stack().Metrics()))
+	heads := make(map[string]int)
+	for line := range strings.Lines(text.String()) {
+		if name, ok := strings.CutPrefix(line, "# TYPE "); ok {
+			heads[name]++
+			if heads[name] > 1 {
+				t.Errorf("%q twice", line)
+			}
+		}
+	}
+	want := "# HELP usersock_network_receive_packets_total packets received\n# TYPE usersock_network_receive_packets_total counter\n" +
+		"usersock_network_receive_packets_total{device=\"lo\"} 0\nusersock_network_receive_packets_total{device=\"eth0\"} "
+	if !strings.Contains(text.String(), want) {
+		t.Errorf("no %q in\n%s", want, &text)
+	}
+}

@@ -28,9 +28,11 @@ type options struct {
 	dns    []netip.AddrPort
 	port   int
 
-	pcap string // the file to record to; "": none
+	pcap  string         // the file to record to; "": none
+	debug netip.AddrPort // of the machine, where to show the stack; not valid: nowhere
 
 	about string // what the link says of itself, after open
+	shown string // where the stack is shown, after open
 }
 
 // parse reads the options of a command and returns what is left.
@@ -42,6 +44,10 @@ func (o *options) parse(command, about string, args []string, stderr io.Writer) 
 	flags.Func("route", "a `route` such as 0.0.0.0/0=192.0.2.1, or default=192.0.2.1 for the default one", o.addRoute)
 	flags.Func("dns", "the `address` of a name server, such as 192.0.2.53", o.addServers)
 	flags.StringVar(&o.pcap, "pcap", "", "record every packet to this `file` as pcapng, for Wireshark; a named pipe is live")
+	flags.Func("debug", "serve the stack's sockets, interfaces, routes and metrics by HTTP on this `address` of the machine's loopback, such as 127.0.0.1:6060", func(text string) (err error) {
+		o.debug, err = debugAddr(text)
+		return err
+	})
 	flags.IntVar(&o.port, "port", port, "the TCP and UDP port, 1 to 65535")
 	flags.Usage = func() {
 		fmt.Fprintf(stderr, "userspace-echo %s\n\nOptions:\n", about)
@@ -145,7 +151,16 @@ func (o *options) open(hostname string) (*sockapi.Net, func() error, error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, st.Close(), finish())
 	}
-	return n, func() error { return errors.Join(n.Close(), st.Close(), finish()) }, nil
+	hide := func() error { return nil }
+	if o.debug.IsValid() {
+		at, end, err := debug(st, o.debug)
+		if err != nil {
+			return nil, nil, errors.Join(err, n.Close(), st.Close(), finish())
+		}
+		hide = end
+		o.shown = at
+	}
+	return n, func() error { return errors.Join(hide(), n.Close(), st.Close(), finish()) }, nil
 }
 
 // record puts a recorder on the link, if one is wanted.
@@ -162,10 +177,13 @@ func (o *options) record(link netdev.Link) (_ netdev.Link, finish func() error, 
 	return link, func() error { return errors.Join(r.Close(), file.Close()) }, nil
 }
 
-// describe tells what the link says of itself.
+// describe tells what the link says of itself, and where to look at the stack.
 func (o *options) describe(out io.Writer) {
 	if o.about != "" {
 		fmt.Fprintf(out, "Link: %s.\n", o.about)
+	}
+	if o.shown != "" {
+		fmt.Fprintf(out, "The stack at http://%s/ (also /snapshot, /metrics, /debug/vars).\n", o.shown)
 	}
 }
 

@@ -87,6 +87,8 @@ func TestCommandLine(t *testing.T) {
 		{"serve -link tun:x -addr 192.0.2.1/24 -port 0", 2, "1 to 65535"},
 		{"serve -link tun:x -addr 192.0.2.1/24 -route 198.51.100.0/24", 2, "NETWORK=ROUTER"},
 		{"serve -link tun:x -addr 192.0.2.1/24 -dns x", 2, "dns"},
+		{"serve -link tun:x -addr 192.0.2.1/24 -debug 6060", 2, "such as 127.0.0.1:6060"},
+		{"serve -link tun:x -addr 192.0.2.1/24 -debug 192.0.2.9:80", 2, "not a loopback address"},
 		{"dial -link tun:x -addr 192.0.2.1/24", 2, "name or address of a host"},
 		{"serve -link nothing:x -addr 192.0.2.1/24", 1, "tun:NAME"},
 		{"serve -link tun:a-name-that-is-too-long -addr 192.0.2.1/24", 1, "15"},
