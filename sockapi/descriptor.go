@@ -11,15 +11,19 @@ import (
 // description and never a Socket, or the garbage collector could not close
 // sockets that nobody uses any more.
 type desc struct {
-	net    *Net
-	fd     int
-	file   *file
-	closed atomic.Bool
-	calls  [3]atomic.Uint64 // for virtual time: calls by direction
+	net     *Net
+	fd      int
+	file    *file
+	closed  atomic.Bool
+	cloexec atomic.Bool      // FD_CLOEXEC; nothing looks at it
+	calls   [3]atomic.Uint64 // for virtual time: calls by direction
 }
 
 // install puts f into the lowest free row. It takes over one reference.
-func (n *Net) install(f *file) (*desc, error) {
+func (n *Net) install(f *file) (*desc, error) { return n.installFrom(firstFd, f) }
+
+// installFrom is install for the rows from least on.
+func (n *Net) installFrom(least int, f *file) (*desc, error) {
 	d := &desc{net: n, file: f}
 	n.mu.Lock()
 	if n.closed {
@@ -27,17 +31,19 @@ func (n *Net) install(f *file) (*desc, error) {
 		f.Release()
 		return nil, errClosed
 	}
-	d.fd = len(n.table)
-	for fd := firstFd; fd < len(n.table); fd++ {
-		if n.table[fd] == nil {
-			d.fd = fd
-			break
-		}
+	d.fd = max(least, firstFd)
+	if d.fd < n.free {
+		d.fd = n.free
 	}
-	if d.fd == len(n.table) {
-		n.table = append(n.table, d)
-	} else {
-		n.table[d.fd] = d
+	for d.fd < len(n.table) && n.table[d.fd] != nil {
+		d.fd++
+	}
+	for d.fd >= len(n.table) {
+		n.table = append(n.table, nil)
+	}
+	n.table[d.fd] = d
+	if least <= n.free {
+		n.free = d.fd + 1
 	}
 	n.mu.Unlock()
 	return d, nil
@@ -85,6 +91,7 @@ func (d *desc) close() bool {
 	n.mu.Lock()
 	if d.fd < len(n.table) && n.table[d.fd] == d {
 		n.table[d.fd] = nil
+		n.free = min(n.free, d.fd)
 	}
 	n.mu.Unlock()
 	return d.end() != errClosed

@@ -193,7 +193,7 @@ func (s *Socket) recvmsg(op string, bufs [][]byte, room *controlRoom, flags int,
 		got.N = got.Size
 	}
 	got.Flags |= flags & MSG_CMSG_CLOEXEC // as Linux
-	d.incoming(got.Control, room)
+	d.incoming(got.Control, room, flags&MSG_CMSG_CLOEXEC != 0)
 	if room.cut {
 		got.Flags |= MSG_CTRUNC
 	}

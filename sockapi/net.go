@@ -36,6 +36,7 @@ type Net struct {
 
 	mu     sync.Mutex // for the table only
 	table  []*desc    // by descriptor; the first three stay empty
+	free   int        // no lower row from firstFd on is empty
 	closed bool
 }
 
@@ -52,6 +53,7 @@ func New(cfg Config) (*Net, error) {
 		clock: cfg.Stack.Clock(),
 		cred:  cfg.Cred,
 		table: make([]*desc, firstFd),
+		free:  firstFd,
 	}
 	n.timeout.Store(int64(Forever))
 	n.waiters.New = func() any { return newWaiter(n.clock) }

@@ -92,10 +92,10 @@ func join(all, got *endpoint.Received, n int) {
 
 // incoming puts received items into the room that there is for them, and
 // descriptors into the Net.
-func (d *desc) incoming(items []endpoint.Control, room *controlRoom) {
+func (d *desc) incoming(items []endpoint.Control, room *controlRoom, cloexec bool) {
 	for _, it := range items {
 		if len(it.Rights) > 0 {
-			d.install(it.Rights, room)
+			d.install(it.Rights, room, cloexec)
 		} else {
 			room.put(it.Level, it.Type, it.Data)
 		}
@@ -104,7 +104,7 @@ func (d *desc) incoming(items []endpoint.Control, room *controlRoom) {
 
 // install is scm_detach_fds of Linux: as many descriptors as fit, the others
 // are closed.
-func (d *desc) install(rights []endpoint.Right, room *controlRoom) {
+func (d *desc) install(rights []endpoint.Right, room *controlRoom, cloexec bool) {
 	fit := min(room.descriptors(), len(rights))
 	if fit > 0 {
 		d.net.gate(d.fd, d, "recvmsg") // it makes descriptors
@@ -122,6 +122,7 @@ func (d *desc) install(rights []endpoint.Right, room *controlRoom) {
 			fit, room.cut = 0, true
 			continue
 		}
+		fd.cloexec.Store(cloexec)
 		data = binary.NativeEndian.AppendUint32(data, uint32(fd.fd))
 	}
 	if len(data) > 0 {

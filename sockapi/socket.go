@@ -35,7 +35,7 @@ func (n *Net) Socket(family, typ, proto int) (*Socket, error) {
 
 // socket is Socket behind the gate of virtual time.
 func (n *Net) socket(family, typ, proto int) (*Socket, error) {
-	nonblocking := typ >= 0 && typ&SOCK_NONBLOCK != 0
+	nonblocking, cloexec := typ >= 0 && typ&SOCK_NONBLOCK != 0, typ >= 0 && typ&SOCK_CLOEXEC != 0
 	if typ >= 0 {
 		typ &^= typeFlags
 	}
@@ -50,6 +50,7 @@ func (n *Net) socket(family, typ, proto int) (*Socket, error) {
 	if nonblocking {
 		s.desc.file.timeout.Store(0)
 	}
+	s.desc.cloexec.Store(cloexec)
 	return s, nil
 }
 
@@ -57,7 +58,7 @@ func (n *Net) socket(family, typ, proto int) (*Socket, error) {
 // family is EOPNOTSUPP.
 func (n *Net) Socketpair(family, typ, proto int) (*Socket, *Socket, error) {
 	n.gate(-1, nil, "socketpair")
-	nonblocking := typ >= 0 && typ&SOCK_NONBLOCK != 0
+	nonblocking, cloexec := typ >= 0 && typ&SOCK_NONBLOCK != 0, typ >= 0 && typ&SOCK_CLOEXEC != 0
 	if typ >= 0 {
 		typ &^= typeFlags
 	}
@@ -79,6 +80,8 @@ func (n *Net) Socketpair(family, typ, proto int) (*Socket, *Socket, error) {
 		sa.desc.file.timeout.Store(0)
 		sb.desc.file.timeout.Store(0)
 	}
+	sa.desc.cloexec.Store(cloexec)
+	sb.desc.cloexec.Store(cloexec)
 	return sa, sb, nil
 }
 
