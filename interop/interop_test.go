@@ -58,6 +58,12 @@ func host(t *testing.T, kind string) *sockapi.Net {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return hostOn(t, link)
+}
+
+// hostOn is host with a link to the kernel's interface.
+func hostOn(t *testing.T, link netdev.Link) *sockapi.Net {
+	t.Helper()
 	netns.Up(t, device, kernel4+"/24", kernel6+"/64")
 	s, err := stack.New(stack.Config{Interfaces: []stack.Interface{{
 		Name:  device,

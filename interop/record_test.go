@@ -99,6 +99,9 @@ func TestRecordTshark(t *testing.T) {
 				c.Close()
 				l.Close()
 			}
+			for _, at := range []string{"192.0.2.2:9", "[2001:db8::2]:9"} {
+				echoFragments(t, client, server, at)
+			}
 			if err := end(); err != nil {
 				t.Fatal(err)
 			}
@@ -127,6 +130,27 @@ func TestRecordTshark(t *testing.T) {
 			}
 		})
 	}
+}
+
+// echoFragments sends a datagram that is longer than the MTU there and back.
+func echoFragments(t *testing.T, client, server *sockapi.Net, at string) {
+	t.Helper()
+	pc, err := server.ListenPacket("udp", at)
+	check(t, err)
+	c, err := client.Dial("udp", at)
+	check(t, err)
+	_, err = c.Write(make([]byte, 4000))
+	check(t, err)
+	buf := make([]byte, 5000)
+	n, from, err := pc.ReadFrom(buf)
+	check(t, err)
+	_, err = pc.WriteTo(buf[:n], from)
+	check(t, err)
+	if n, err = c.Read(buf); n != 4000 || err != nil {
+		t.Fatalf("%d bytes came back, %v", n, err)
+	}
+	check(t, c.Close())
+	check(t, pc.Close())
 }
 
 // checkCapture fails if tshark finds a malformed packet or has a warning of

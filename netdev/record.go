@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
@@ -22,7 +23,8 @@ import (
 // A recorded link stands around the link itself, as [Count] does. What it writes
 // is what a wire would carry, not what passes here: a long TCP segment is cut into
 // segments of its MSS (of the MTU on the way in, where the MSS is not known any
-// more), and checksums that an offload has left out are filled in, on a copy. So a
+// more), and checksums that an offload has left out are filled in, on a copy; for
+// that the fragments of an IPv6 datagram wait until the last one is there. So a
 // reader sees neither packets above the MTU nor wrong checksums.
 //
 // The network never waits for the file. Blocks go into memory, up to a bound,
@@ -321,6 +323,8 @@ type recorded struct {
 	up      atomic.Pointer[stack.NetworkDispatcher]
 	seen    atomic.Uint64
 	once    sync.Once
+
+	fragments [pcapng.Outbound + 1]datagrams // by direction, while their checksum is not known
 }
 
 // recordedGSO is recorded around an endpoint with GSO: netstack asks for that
@@ -363,6 +367,9 @@ func (c *recorded) record(direction uint32, pkt *stack.PacketBuffer, partial boo
 		ip = b[min(etherHeader, len(b)):]
 	}
 	if partial {
+		if c.fragment(direction, b, len(b)-len(ip)) {
+			return
+		}
 		completeChecksum(ip)
 	}
 	mtu := int(c.MTU())
@@ -378,6 +385,27 @@ func (c *recorded) record(direction uint32, pkt *stack.PacketBuffer, partial boo
 		}
 	}
 	c.r.packet(c.number, direction, b)
+}
+
+// fragment takes a packet that may be a fragment without its checksum, and
+// reports whether it did. link is the length of the Ethernet header.
+func (c *recorded) fragment(direction uint32, b []byte, link int) bool {
+	ip := b[link:]
+	if len(ip) < fragmentEnd || ip[0]>>4 != header.IPv6Version || ip[6] != fragmentHeader {
+		return false
+	}
+	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(b)})
+	defer pkt.DecRef()
+	if link > 0 {
+		pkt.LinkHeader().Consume(link)
+	}
+	pkt.NetworkHeader().Consume(fragmentEnd)
+	c.fragments[direction].complete(pkt, func(whole *stack.PacketBuffer) {
+		v := whole.ToView()
+		c.r.packet(c.number, direction, v.AsSlice())
+		v.Release()
+	})
+	return true
 }
 
 // completeChecksum fills in the transport checksum of a whole TCP or UDP
@@ -450,6 +478,9 @@ func (c *recorded) DeliverLinkPacket(proto tcpip.NetworkProtocolNumber, pkt *sta
 // Close implements stack.LinkEndpoint.
 func (c *recorded) Close() {
 	c.LinkEndpoint.Close()
+	for i := range c.fragments {
+		c.fragments[i].clear()
+	}
 	c.once.Do(func() {
 		if c.release != nil {
 			c.release()

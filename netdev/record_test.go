@@ -7,6 +7,7 @@ import (
 	"io"
 	"testing"
 
+	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 
 	"usersock/stack/endpoint"
@@ -103,6 +104,46 @@ func TestRecordWire(t *testing.T) {
 	}
 	if bytesOut < 600<<10 || arps == 0 {
 		t.Errorf("%d bytes of TCP left alice0, %d ARP packets", bytesOut, arps)
+	}
+}
+
+// TestRecordFragments: the checksum of an IPv6 datagram in fragments, which a
+// pair leaves out, is in the record of both ends.
+func TestRecordFragments(t *testing.T) {
+	var file bytes.Buffer
+	r := NewRecorder(&file, RecordConfig{})
+	a, b := Pair(PairConfig{MTU: 1500})
+	alice, bob := newHost(t), newHost(t)
+	alice.attach(r.Link(a, "alice0"), aliceNet6)
+	bob.attach(r.Link(b, "bob0"), bobNet6)
+	from, to := alice.udp("[2001:db8::1]:9"), bob.udp("[2001:db8::2]:9")
+	const size = 4001
+	if err := from.sendTo(pattern(size), "[2001:db8::2]:9"); err != nil {
+		t.Fatal(err)
+	}
+	if n := to.read(make([]byte, 5000)); n != size {
+		t.Fatalf("%d bytes arrived", n)
+	}
+	alice.end()
+	bob.end()
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var datagrams [2][]byte
+	var pseudo uint16
+	for _, p := range captured(t, file.Bytes()) {
+		if ip := header.IPv6(p.data); p.data[6] == fragmentHeader {
+			datagrams[p.iface] = append(datagrams[p.iface], p.data[fragmentEnd:]...)
+			pseudo = header.PseudoHeaderChecksum(header.UDPProtocolNumber, ip.SourceAddress(), ip.DestinationAddress(), size+header.UDPMinimumSize)
+		}
+	}
+	for i, d := range datagrams {
+		if len(d) != size+header.UDPMinimumSize {
+			t.Fatalf("interface %d: %d bytes", i, len(d))
+		}
+		if binary.BigEndian.Uint16(d[udpChecksumAt:]) == 0 || checksum.Checksum(d, pseudo) != 0xffff {
+			t.Errorf("interface %d: the checksum %x is wrong", i, d[udpChecksumAt:udpChecksumAt+2])
+		}
 	}
 }
 
