@@ -253,6 +253,38 @@ func look(n *sockapi.Net) error {
 	return nil
 }
 
+// inspect prints what a host is doing.
+func inspect(server *sockapi.Net) error {
+	l, err := server.Listen("tcp", ":80")
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	now := server.Stack().Snapshot()
+	fmt.Print(now.SS(stack.SSOptions{Listening: true}), now.IPRoute())
+	for _, s := range now.Sockets {
+		fmt.Println(s.State, s.Local, s.Owner.Pid)
+	}
+	for _, m := range server.Stack().Metrics() {
+		if m.Linux == "TcpPassiveOpens" {
+			fmt.Println(m.Kind, m)
+		}
+	}
+	return nil
+}
+
+// follow prints a change of a host's addresses.
+func follow(host *stack.Stack) error {
+	changes := make(chan stack.Event, 10)
+	stop := host.Watch(func(e stack.Event) { changes <- e })
+	defer stop()
+	if err := host.AddAddr("eth0", netip.MustParsePrefix("198.51.100.1/24")); err != nil {
+		return err
+	}
+	fmt.Println(<-changes)
+	return nil
+}
+
 // What follows is not shown.
 
 // pair makes the two hosts of the examples; end closes them.
@@ -354,6 +386,27 @@ func Example_makefile() {
 	// Output:
 	// "one\n"
 	// "two\n"
+}
+
+func Example_snapshot() {
+	_, server, end := pair()
+	defer end()
+	show(inspect(server))
+	// Output:
+	// Netid State  Recv-Q Send-Q Local Address:Port Peer Address:Port Process
+	// tcp   LISTEN 0      4096               *:80              *:*
+	// 192.0.2.0/24 dev eth0 proto kernel scope link src 192.0.2.2
+	// 2001:db8::/64 dev eth0 proto kernel
+	// LISTEN [::]:80 1
+	// counter usersock_netstat_Tcp_PassiveOpens 0
+}
+
+func Example_watch() {
+	client, _, end := pair()
+	defer end()
+	show(follow(client.Stack()))
+	// Output:
+	// eth0: address added: 198.51.100.1/24
 }
 
 func Example_names() {

@@ -28,8 +28,9 @@ type options struct {
 	dns    []netip.AddrPort
 	port   int
 
-	pcap  string         // the file to record to; "": none
-	debug netip.AddrPort // of the machine, where to show the stack; not valid: nowhere
+	pcap   string         // the file to record to; "": none, "-": stdout
+	stdout io.Writer      // the program's
+	debug  netip.AddrPort // of the machine, where to show the stack; not valid: nowhere
 
 	about string // what the link says of itself, after open
 	shown string // where the stack is shown, after open
@@ -43,7 +44,7 @@ func (o *options) parse(command, about string, args []string, stderr io.Writer) 
 	flags.Func("addr", "an `address` with its prefix length, such as 192.0.2.2/24; again or with commas for more (required)", o.addAddrs)
 	flags.Func("route", "a `route` such as 0.0.0.0/0=192.0.2.1, or default=192.0.2.1 for the default one", o.addRoute)
 	flags.Func("dns", "the `address` of a name server, such as 192.0.2.53", o.addServers)
-	flags.StringVar(&o.pcap, "pcap", "", "record every packet to this `file` as pcapng, for Wireshark; a named pipe is live")
+	flags.StringVar(&o.pcap, "pcap", "", "record every packet to this `file` as pcapng, for Wireshark; a named pipe is live, and so is - for standard output (messages then go to standard error)")
 	flags.Func("debug", "serve the stack's sockets, interfaces, routes and metrics by HTTP on this `address` of the machine's loopback, such as 127.0.0.1:6060", func(text string) (err error) {
 		o.debug, err = debugAddr(text)
 		return err
@@ -168,13 +169,27 @@ func (o *options) record(link netdev.Link) (_ netdev.Link, finish func() error, 
 	if o.pcap == "" {
 		return link, func() error { return nil }, nil
 	}
+	cfg := netdev.RecordConfig{Program: "userspace-echo"}
+	if o.pcap == "-" {
+		link, r := netdev.Record(link, "tun0", o.stdout, cfg)
+		return link, r.Close, nil
+	}
 	file, err := os.OpenFile(o.pcap, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		netdev.Close(link)
 		return nil, nil, err
 	}
-	link, r := netdev.Record(link, "tun0", file, netdev.RecordConfig{Program: "userspace-echo"})
+	link, r := netdev.Record(link, "tun0", file, cfg)
 	return link, func() error { return errors.Join(r.Close(), file.Close()) }, nil
+}
+
+// messages says where the program's words go: not among the packets.
+func (o *options) messages(stdout, stderr io.Writer) io.Writer {
+	o.stdout = stdout
+	if o.pcap == "-" {
+		return stderr
+	}
+	return stdout
 }
 
 // describe tells what the link says of itself, and where to look at the stack.
@@ -195,6 +210,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) (err er
 	if err != nil {
 		return err
 	}
+	stdout = o.messages(stdout, stderr)
 	n, end, err := o.open("server")
 	if err != nil {
 		return err
@@ -317,6 +333,7 @@ func dial(ctx context.Context, args []string, stdout, stderr io.Writer) (err err
 	if len(rest) == 2 {
 		message = rest[1]
 	}
+	stdout = o.messages(stdout, stderr)
 	n, end, err := o.open("client")
 	if err != nil {
 		return err
