@@ -10,6 +10,10 @@
 // package netdev. The exception is netstack's: a socket bound to a device
 // that sends to an address of its own stack.
 //
+// [Stack.Snapshot] tells what ss(8), ip(8) and nstat(8) tell of a machine,
+// [Stack.Metrics] the counters alone, and [Stack.Watch] each change of
+// interfaces, addresses and routes.
+//
 // What is not here: names (package resolver), descriptors and waiting
 // (package sockapi), configuration by DHCP or router advertisements.
 package stack

@@ -108,12 +108,15 @@ func TestSnapshotOfSockets(t *testing.T) {
 	only := open(b, sockapi.AF_INET6, sockapi.SOCK_STREAM) // 4
 	check(t, only.Setsockopt(sockapi.IPPROTO_IPV6, sockapi.IPV6_V6ONLY, 1))
 	check(t, only.Bind(sockapi.Inet6Addr{Host: "::", Port: 82}), only.Listen(7))
+	late := open(a, sockapi.AF_INET, sockapi.SOCK_STREAM)
 	half := open(a, sockapi.AF_INET, sockapi.SOCK_STREAM)
 	check(t, half.Bind(at("192.0.2.1", 4003)), half.Connect(at("192.0.2.2", 81)))
 	left, _, err := both.Accept() // 5
 	check(t, err)
 	check(t, half.Shutdown(sockapi.SHUT_WR))
 	must(left.Recv(1))(t)
+	check(t, late.Bind(at("192.0.2.1", 4004)), late.Connect(at("192.0.2.2", 81)))
+	readable(t, b, both)
 	open(b, sockapi.AF_INET, sockapi.SOCK_STREAM) // 6: not shown by ss
 
 	u := open(b, sockapi.AF_INET, sockapi.SOCK_DGRAM) // 7
@@ -151,9 +154,10 @@ func TestSnapshotOfSockets(t *testing.T) {
 		"tcp ESTAB 0 - 192.0.2.2:80 192.0.2.1:4002 ino:0",
 		"udp UNCONN 5 - 0.0.0.0:53 0.0.0.0:* users:((pid=101)) uid:1000 ino:7",
 		"udp UNCONN 0 - 0.0.0.0%eth0:540 0.0.0.0:* users:((pid=101)) uid:1000 ino:9",
-		"tcp LISTEN 0 7 *:81 *:* users:((pid=101)) uid:1000 ino:3",
+		"tcp LISTEN 1 7 *:81 *:* users:((pid=101)) uid:1000 ino:3",
 		"tcp LISTEN 0 7 [::]:82 [::]:* users:((pid=101)) uid:1000 ino:4",
 		"tcp CLOSE-WAIT 0 - [::ffff:192.0.2.2]:81 [::ffff:192.0.2.1]:4003 users:((pid=101)) uid:1000 ino:5",
+		"tcp ESTAB 0 - [::ffff:192.0.2.2]:81 [::ffff:192.0.2.1]:4004 ino:0",
 		"udp ESTAB 0 - [2001:db8::2]:54 [2001:db8::1]:99 users:((pid=101)) uid:1000 ino:8",
 	}
 	if got := fields(snap.SS(stack.SSOptions{All: true, Extended: true})); !slices.Equal(got, want) {
@@ -172,8 +176,8 @@ func TestSnapshotOfSockets(t *testing.T) {
 			fresh++
 		}
 	}
-	if fresh != 1 || len(snap.Sockets) != 16 {
-		t.Errorf("%d unconnected TCP sockets of %d, want 1 of 16", fresh, len(snap.Sockets))
+	if fresh != 1 || len(snap.Sockets) != 17 {
+		t.Errorf("%d unconnected TCP sockets of %d, want 1 of 17", fresh, len(snap.Sockets))
 	}
 
 	// A closed connection rests in TIME-WAIT, without an owner; a socket is gone

@@ -35,7 +35,7 @@ type SocketInfo struct {
 	RecvQ, SendQ int
 
 	// ID is the number that SO_COOKIE gives: no other endpoint of the stack has
-	// it. 0 where there is no socket, see Orphan. PeerID is the other end's, of
+	// it. PeerID is the other end's, of
 	// AF_UNIX alone.
 	ID, PeerID uint64
 
@@ -44,7 +44,7 @@ type SocketInfo struct {
 
 	// Orphan says that no program holds the endpoint: a connection that waits
 	// to be accepted, or one that was closed and is not over yet. Of these ID and
-	// Owner are not known, and Family is that of the packets.
+	// Owner may be 0: not known any more, or not yet.
 	Orphan bool
 
 	// V6Only is IPV6_V6ONLY of an AF_INET6 endpoint.

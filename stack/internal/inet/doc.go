@@ -14,6 +14,7 @@
 //     and how it becomes a fresh one after a failed connect
 //   - udp.go: a datagram endpoint
 //   - closing.go: what happens to a connection between Close and its last byte
+//   - list.go: the endpoints as ss(8) lists them
 //   - addr.go, errno.go, control.go: addresses, errors and ancillary items
 //   - options.go and its neighbours: the one table of socket options
 //

@@ -12,7 +12,8 @@
 //   - transfer.go: sending and receiving, and the errors of each type;
 //   - queue.go: where bytes and messages wait, with its theory of operation;
 //   - scm.go: control items;
-//   - options.go: the one table of socket options.
+//   - options.go: the one table of socket options;
+//   - list.go: the endpoints as ss(8) lists them.
 //
 // # What differs from Linux
 //
