@@ -136,6 +136,9 @@ func TestLinkEnds(t *testing.T) {
 		}
 		c.e.Close()
 	}
+	if in := s.Snapshot().Interfaces[1]; in.Up || in.Error != "gone" {
+		t.Errorf("the snapshot says %+v", in)
+	}
 	late, err := s.Open(endpoint.AF_INET, endpoint.Request{Type: endpoint.SOCK_STREAM})
 	if err != nil {
 		t.Fatal(err)

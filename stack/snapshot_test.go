@@ -2,6 +2,7 @@ package stack_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -186,7 +187,7 @@ func TestSnapshotOfSockets(t *testing.T) {
 	must(half.Recv(1))(t)
 	check(t, half.Close(), u.Close(), d.Close())
 	text := strings.Join(fields(a.Stack().Snapshot().SS(stack.SSOptions{All: true})), "\n")
-	if !strings.Contains(text, "192.0.2.1:4003 192.0.2.2:81") {
+	if !strings.Contains(text, "tcp TIME-WAIT 0 - 192.0.2.1:4003 192.0.2.2:81") {
 		t.Errorf("no trace of the closed connection:\n%s", text)
 	}
 	if text := b.Stack().Snapshot().SS(stack.SSOptions{All: true}); strings.Contains(text, ":53 ") || strings.Contains(text, "@abs") {
@@ -198,6 +199,47 @@ func TestSnapshotOfSockets(t *testing.T) {
 	if neigh := b.Stack().Snapshot().IPNeigh(); !strings.Contains(neigh, "192.0.2.1 dev eth0 lladdr "+mac+" REACHABLE") {
 		t.Errorf("ip neigh: %q", neigh)
 	}
+}
+
+// TestSnapshotOfTrouble: a connection that is being made, listeners that share
+// an address, datagrams that found no room.
+func TestSnapshotOfTrouble(t *testing.T) {
+	a, b := netdev.Pair(netdev.PairConfig{})
+	netdev.Close(b)
+	s := must(stack.New(stack.Config{Interfaces: []stack.Interface{{Link: a, Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")}}}}))(t)
+	defer s.Close()
+	n := must(sockapi.New(sockapi.Config{Stack: s}))(t)
+	defer n.Close()
+	calling := must(n.Socket(sockapi.AF_INET, sockapi.SOCK_STREAM, 0))(t)
+	check(t, calling.Bind(sockapi.InetAddr{Host: "192.0.2.1", Port: 4001}), calling.Setblocking(false))
+	if err := calling.Connect(sockapi.InetAddr{Host: "192.0.2.9", Port: 80}); !errors.Is(err, endpoint.EINPROGRESS) {
+		t.Fatal(err)
+	}
+	for range 2 {
+		l := must(n.Socket(sockapi.AF_INET, sockapi.SOCK_STREAM, 0))(t)
+		check(t, l.Setsockopt(sockapi.SOL_SOCKET, sockapi.SO_REUSEPORT, 1), l.Bind(sockapi.InetAddr{Host: "127.0.0.1", Port: 80}), l.Listen(1))
+		defer l.Close()
+	}
+	full := must(n.Socket(sockapi.AF_INET, sockapi.SOCK_DGRAM, 0))(t)
+	check(t, full.Setsockopt(sockapi.SOL_SOCKET, sockapi.SO_RCVBUF, 4096), full.Bind(sockapi.InetAddr{Host: "127.0.0.1", Port: 53}))
+	from := must(n.Dial("udp", "127.0.0.1:53"))(t)
+	for range 100 {
+		must(from.Write(make([]byte, 1000)))(t)
+	}
+	text := strings.Join(fields(s.Snapshot().SS(stack.SSOptions{All: true, Extended: true})), "\n")
+	for _, want := range []string{
+		"tcp SYN-SENT 0 - 192.0.2.1:4001 192.0.2.9:80 users:((pid=1)) ino:1",
+		"tcp LISTEN - 1 127.0.0.1:80 0.0.0.0:* users:((pid=1)) ino:2",
+		"udp UNCONN 1000 - 127.0.0.1:53 0.0.0.0:* users:((pid=1)) ino:4 skmem:(d",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no line %q in\n%s", want, text)
+		}
+	}
+	if metric(t, s.Metrics(), "UdpRcvbufErrors") == 0 {
+		t.Error("no datagram was lost")
+	}
+	check(t, calling.Close(), full.Close())
 }
 
 // TestSnapshotJSON: nothing is lost on the way through JSON.

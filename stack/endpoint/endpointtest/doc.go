@@ -15,7 +15,7 @@
 // What is where: provider.go what a family says of itself, end.go endpoints
 // that wait, for the suite's own use; conn.go connections and listeners,
 // stream.go bytes, message.go datagrams, options.go options, control.go
-// rights in flight, race.go many goroutines at once.
+// rights in flight, list.go what is listed, race.go many goroutines at once.
 //
 // Package kernel beside it puts the sockets of the Linux kernel behind the
 // contract. On Linux the suite runs over those too, so that it asks for nothing

@@ -76,6 +76,9 @@ func Run(t *testing.T, makeProvider func(t *testing.T) Provider) {
 	if p.Features.Rights {
 		tests = join(tests, rightsTests)
 	}
+	if _, ok := p.Family.(endpoint.Lister); ok {
+		tests = join(tests, listTests)
+	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			p := makeProvider(t)
