@@ -449,13 +449,21 @@ func (q *vnetQueue) keep(b []byte) buffer.Buffer {
 
 // segments cuts a long TCP segment for a stack that forwards.
 func (e *vnetEnd) segments(b []byte, a arrival, h *virtio.Header) {
-	transport := int(h.CsumStart)
-	tcp := int(b[transport+12]>>4) * 4
-	if tcp < header.TCPMinimumSize || transport+tcp > len(b) {
+	if !atOnce(b[a.link:]) { // a fragment of something
 		e.drops.rxMalformed.Add(1)
 		return
 	}
-	pkt := superOf(b, a.link, transport, tcp, int(h.GSOSize))
+	p := transportOf(b[a.link:], a.proto) // without what may follow the packet
+	tcp := 0
+	if len(p.b) > header.TCPMinimumSize {
+		tcp = int(header.TCP(p.b).DataOffset())
+	}
+	if tcp < header.TCPMinimumSize || tcp >= len(p.b) {
+		e.drops.rxMalformed.Add(1)
+		return
+	}
+	transport := a.link + p.at
+	pkt := superOf(b[:transport+len(p.b)], a.link, transport, tcp, int(h.GSOSize))
 	defer pkt.DecRef()
 	segment(pkt, func(seg *stack.PacketBuffer) {
 		if ipSize(seg) > int(e.mtu.Load()) {

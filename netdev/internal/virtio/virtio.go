@@ -165,12 +165,12 @@ func (h *Header) Complete(packet []byte) {
 // Split cuts a packet of type GSOUDPL4, which Check has passed, into its
 // datagrams, complete with lengths, identifications and checksums, and hands
 // each to emit, which does not keep it. It returns false without a call if the
-// lengths in the headers do not fit the packet.
+// lengths in the headers do not fit the packet, or there is no data to cut.
 func (h *Header) Split(packet []byte, link int, emit func([]byte)) bool {
 	version, _, transport := parse(packet, link)
 	data := transport + udpLen
 	size := int(binary.BigEndian.Uint16(packet[transport+4:]))
-	if size < udpLen || transport+size > len(packet) {
+	if size <= udpLen || transport+size > len(packet) {
 		return false
 	}
 	rest := packet[data : transport+size]
