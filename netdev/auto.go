@@ -160,7 +160,10 @@ func groups() []int {
 	return append(gids, os.Getegid())
 }
 
-func openAutoSpec(string, SpecOptions) (Link, error) {
+func openAutoSpec(arg string, _ SpecOptions) (Link, error) {
+	if err := noName("auto", arg); err != nil {
+		return nil, err
+	}
 	l, line, err := Auto()
 	if err != nil {
 		return nil, err

@@ -18,14 +18,14 @@ func openFD(fd int, cfg FDConfig) (tunDevice, error) {
 	}
 	old, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	if fd < 0 || err != nil {
-		return nil, fmt.Errorf("it is not open: %w", endpoint.EBADF)
+		return nil, fmt.Errorf("it is not open (the parent must pass it on, and not close it at exec): %w", endpoint.EBADF)
 	}
 	ifr, err := unix.NewIfreq("")
 	if err == nil {
 		err = unix.IoctlIfreq(fd, unix.TUNGETIFF, ifr)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("it is %s, neither TUN nor TAP: %w", whatIs(fd, err), endpoint.EINVAL)
+		return nil, fmt.Errorf("it is %s, neither TUN nor TAP (OpenTUNFile opens one to pass on): %w", whatIs(fd, err), endpoint.EINVAL)
 	}
 	st := tunState{name: ifr.Name(), flags: ifr.Uint16()}
 	// TUNGETIFF has another flag in the place of IFF_NO_PI. Where the interface

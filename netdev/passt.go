@@ -61,7 +61,7 @@ func openPasst(cfg PasstConfig) (Link, error) {
 	theirs.Close()
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("start %s: %w", path, errnoOf(pathCause(err)))
+		return nil, explainPasst(path, pathCause(err))
 	}
 	d := newFrameDevice(sc.MTU)
 	d.conn = conn
@@ -73,6 +73,20 @@ func openPasst(cfg PasstConfig) (Link, error) {
 	}()
 	d.gone = p.why
 	return FromDevice(p, DeviceConfig{Direct: true, HardwareAddr: sc.HardwareAddr}), nil
+}
+
+// explainPasst says what to do when the program cannot be started.
+func explainPasst(path string, err error) error {
+	advice := ""
+	switch {
+	case errors.Is(err, syscall.ENOENT):
+		advice = "there is no such program: name the one that is installed, or leave path out"
+	case errors.Is(err, syscall.EACCES):
+		advice = "it is no program that this user may run (chmod +x)"
+	case errors.Is(err, syscall.ENOEXEC):
+		advice = "it is no program for this machine"
+	}
+	return explained("start "+path, advice, err)
 }
 
 func pathCause(err error) error {

@@ -38,6 +38,9 @@ func OpenPasst(cfg PasstConfig) (Link, error) {
 	return l, nil
 }
 
-func openPasstSpec(_ string, o SpecOptions) (Link, error) {
+func openPasstSpec(arg string, o SpecOptions) (Link, error) {
+	if err := noName("passt:", arg); err != nil {
+		return nil, err
+	}
 	return OpenPasst(PasstConfig{Path: o.Path, MTU: o.MTU, HardwareAddr: o.MAC})
 }

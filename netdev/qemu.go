@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
 	"sync"
 
@@ -77,38 +76,24 @@ func openQEMU(addr string, cfg *SocketConfig) (*frameDevice, error) {
 	network := "tcp"
 	if strings.Contains(addr, "/") {
 		network = "unix"
-	} else if _, _, err := net.SplitHostPort(addr); err != nil {
-		return nil, fmt.Errorf("%q is neither the path of a socket, which has a slash, nor HOST:PORT: %w", addr, endpoint.EINVAL)
+	} else if err := checkHostPort(addr); err != nil {
+		return nil, err
 	}
 	d := newFrameDevice(cfg.MTU)
 	if cfg.Listen {
 		l, err := net.Listen(network, addr)
 		if err != nil {
-			return nil, fmt.Errorf("listen at %s: %w", addr, hostError(err))
+			return nil, explainSocket("listen at", addr, err)
 		}
 		d.listener, d.text = l, fmt.Sprintf("frames of peers that connect to %s, MTU %d", addr, cfg.MTU)
 		return d, nil
 	}
 	c, err := net.Dial(network, addr)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", addr, hostError(err))
+		return nil, explainSocket("connect to", addr, err)
 	}
 	d.conn, d.text = c, fmt.Sprintf("frames to %s, MTU %d", addr, cfg.MTU)
 	return d, nil
-}
-
-// hostError returns the cause of an error of package net, as our Errno if the
-// host gave a number.
-func hostError(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) {
-		err = op.Err
-	}
-	var sys *os.SyscallError
-	if errors.As(err, &sys) {
-		err = sys.Err
-	}
-	return errnoOf(err)
 }
 
 const (

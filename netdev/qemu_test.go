@@ -190,44 +190,6 @@ func TestRunts(t *testing.T) {
 	}
 }
 
-func TestSocketErrors(t *testing.T) {
-	dir := t.TempDir()
-	l, err := net.Listen("unix", dir+"/busy")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	for _, c := range []struct {
-		spec string
-		want endpoint.Errno
-		text string
-	}{
-		{"qemu:" + dir + "/none", endpoint.ENOENT, "connect to"},
-		{"qemu:" + dir + "/busy?listen", endpoint.EADDRINUSE, "listen at"},
-		{"qemu:name", endpoint.EINVAL, "has a slash"},
-		{"qemu:127.0.0.1:1", endpoint.ECONNREFUSED, "connect to 127.0.0.1:1"},
-		{"qemu:" + dir + "/busy?mtu=67", endpoint.EINVAL, "68 to 65535"},
-		{"qemu:" + dir + "/busy?mac=01:00:00:00:00:01", endpoint.EINVAL, "group"},
-		{"qemu:" + dir + "/busy?listen=1", endpoint.EINVAL, "no value"},
-		{"qemu:" + dir + "/busy?queues=1", endpoint.EINVAL, "unknown option"},
-		{"vfkit:" + dir + "/none", endpoint.ENOENT, "send to"},
-		{"vfkit:", endpoint.EINVAL, "no path"},
-		{"passt:?path=" + dir + "/passt", endpoint.ENOENT, "start"},
-	} {
-		link, err := Open(c.spec)
-		if err == nil {
-			Close(link)
-			t.Errorf("opened %s", c.spec)
-		} else if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
-			t.Errorf("%s: %v, want %s and %q", c.spec, err, c.want.Name(), c.text)
-		}
-	}
-	t.Setenv("PATH", dir)
-	if _, err := Open("passt:"); !errors.Is(err, endpoint.ENOENT) || !strings.Contains(err.Error(), "apt-get install passt") {
-		t.Errorf("without passt: %v", err)
-	}
-}
-
 // TestPasstEnds: a passt that ends says why.
 func TestPasstEnds(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "passt")

@@ -276,20 +276,3 @@ func tapError(name string, err error) error {
 func tunError(name string, err error) error {
 	return fmt.Errorf("netdev: TUN interface %q: %w", name, err)
 }
-
-// errnoOf turns an error of the host's kernel into our Errno, which matches
-// the host's number too. Other errors stay as they are.
-func errnoOf(err error) error {
-	if e, ok := endpoint.FromHost(err); ok {
-		return e
-	}
-	return err
-}
-
-// explained is an error of the host with what to do about it.
-func explained(what, advice string, err error) error {
-	if advice == "" {
-		return fmt.Errorf("%s: %w", what, errnoOf(err))
-	}
-	return fmt.Errorf("%s: %w (%s)", what, errnoOf(err), advice)
-}

@@ -211,7 +211,7 @@ func explainSet(path, name string, flags uint16, err error) error {
 		advice = "this needs CAP_NET_ADMIN: run in a user and network namespace (unshare -Urn), or have an administrator make " +
 			"an interface for you (ip tuntap add dev " + name + " mode tun user YOU)"
 	case unix.EBUSY:
-		advice = "another process has it open, or the name is taken"
+		advice = "another process has it open, or the name is taken: end that process, or choose another name"
 	case unix.ENOTTY:
 		advice = path + " is not the TUN driver's node"
 	case unix.EINVAL:
@@ -225,7 +225,7 @@ func kindOf(name string, flags uint16) string {
 	t, ok := hostTUNOf(name)
 	switch {
 	case !ok:
-		return "there is an interface of that name that is neither TUN nor TAP"
+		return "there is an interface of that name that is neither TUN nor TAP: choose another name"
 	case t.tap && flags&unix.IFF_TUN != 0:
 		return "it is a TAP interface, which carries Ethernet: open it as tap:" + name
 	case !t.tap && flags&unix.IFF_TAP != 0:

@@ -54,7 +54,7 @@ func openVfkit(path string, cfg *SocketConfig) (*datagramDevice, error) {
 	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: own, Net: "unixgram"})
 	if err != nil {
 		os.RemoveAll(d.dir)
-		return nil, fmt.Errorf("bind to %s: %w", own, hostError(err))
+		return nil, explainSocket("bind to", own, err)
 	}
 	d.conn, d.own = c, own
 	d.text = fmt.Sprintf("frames to %s, MTU %d", path, cfg.MTU)
@@ -66,7 +66,7 @@ func openVfkit(path string, cfg *SocketConfig) (*datagramDevice, error) {
 	c.SetWriteBuffer(datagramBuffer)
 	if err := d.Send([]byte(vfkitMagic)); err != nil {
 		d.Close()
-		return nil, fmt.Errorf("send to %s: %w", path, err)
+		return nil, explainSocket("send to", path, err)
 	}
 	return d, nil
 }
