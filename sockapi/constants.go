@@ -154,6 +154,8 @@ const (
 	SO_RCVMARK                 = endpoint.SO_RCVMARK
 	SO_PASSPIDFD               = endpoint.SO_PASSPIDFD
 	SO_PEERPIDFD               = endpoint.SO_PEERPIDFD
+	SO_RCVPRIORITY             = endpoint.SO_RCVPRIORITY
+	SO_PASSRIGHTS              = endpoint.SO_PASSRIGHTS
 )
 
 // Control message types of level SOL_SOCKET, unix(7).

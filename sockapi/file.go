@@ -17,6 +17,7 @@ type file struct {
 	stack   *stack.Stack
 	virtual virtual.Host // nil in real time
 	ep      endpoint.Endpoint
+	carried endpoint.Carried // ep, if it wants to hear of dropped references
 	family  int
 	typ     int
 	proto   int
@@ -39,10 +40,11 @@ type file struct {
 }
 
 var _ endpoint.Sink = (*file)(nil)
-var _ endpoint.Right = (*file)(nil)
+var _ endpoint.Description = (*file)(nil)
 
 func newFile(st *stack.Stack, ep endpoint.Endpoint, family, typ, proto int, timeout time.Duration) *file {
 	f := &file{stack: st, virtual: st.Virtual(), ep: ep, family: family, typ: typ, proto: proto}
+	f.carried, _ = ep.(endpoint.Carried)
 	f.timeout.Store(int64(timeout))
 	return f
 }
@@ -132,7 +134,16 @@ func (f *file) Retain() { f.refs.Add(1) }
 
 // Release drops a reference; the last one closes the endpoint.
 func (f *file) Release() {
-	if f.refs.Add(-1) == 0 {
+	switch left := f.refs.Add(-1); {
+	case left == 0:
 		f.ep.Close()
+	case f.carried != nil:
+		f.carried.Dropped(int(left))
 	}
 }
+
+// Endpoint implements endpoint.Description.
+func (f *file) Endpoint() endpoint.Endpoint { return f.ep }
+
+// References implements endpoint.Description.
+func (f *file) References() int { return int(f.refs.Load()) }

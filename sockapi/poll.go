@@ -23,7 +23,7 @@ import (
 // Events of poll(2), with Linux's numbers.
 const (
 	POLLIN     = int(endpoint.In)    // a receive or accept would not wait
-	POLLPRI    = int(endpoint.Pri)   // urgent data: never true here
+	POLLPRI    = int(endpoint.Pri)   // urgent data: on an AF_UNIX stream alone
 	POLLOUT    = int(endpoint.Out)   // a send would not wait
 	POLLERR    = int(endpoint.Err)   // an error is pending, see SO_ERROR; always reported
 	POLLHUP    = int(endpoint.Hup)   // both directions are closed; always reported

@@ -121,8 +121,13 @@ func (m Message) Len() int { return total(m.Bufs) }
 
 // RecvRequest is what [Endpoint.Recv] takes: recvmsg(2).
 type RecvRequest struct {
-	Bufs  [][]byte
-	Flags int // MSG_PEEK, MSG_TRUNC, MSG_ERRQUEUE, MSG_OOB
+	Bufs [][]byte
+
+	// Flags are MSG_PEEK, MSG_TRUNC, MSG_ERRQUEUE, MSG_OOB, and MSG_DONTWAIT
+	// when the caller will not wait, whatever the answer: Linux makes a
+	// difference in places, such as SO_RCVLOWAT on AF_UNIX. Without it EAGAIN is
+	// a promise as ever.
+	Flags int
 
 	// Control asks for control items. Without it they are dropped, their
 	// rights released, and MSG_CTRUNC is set where Linux sets it.
@@ -137,8 +142,12 @@ type Received struct {
 	N       int  // bytes copied into the buffers
 	Size    int  // true length of the datagram; N for a stream
 	From    Addr // source; family AF_UNSPEC on a connected stream
-	Flags   int  // MSG_TRUNC, MSG_CTRUNC, MSG_EOR, MSG_ERRQUEUE
+	Flags   int  // MSG_TRUNC, MSG_CTRUNC, MSG_EOR, MSG_ERRQUEUE, MSG_OOB
 	Control []Control
+
+	// Stop says that a stream's call ended at a place that no single call passes,
+	// such as bytes that came with rights: MSG_WAITALL ends there too.
+	Stop bool
 }
 
 // Control is one item of ancillary data, cmsg(3), before it is packed.
@@ -154,6 +163,32 @@ type Control struct {
 type Right interface {
 	Retain()
 	Release()
+}
+
+// Description is a Right that tells what it stands for, so that a family can
+// find endpoints that nothing refers to but rights in flight to one another, and
+// drop those rights. A right that is no Description is taken to be held from
+// outside.
+type Description interface {
+	Right
+
+	// Endpoint is what the last Release closes.
+	Endpoint() Endpoint
+
+	// References is the number of references that are not yet released, those
+	// in flight included. An endpoint has one Description in all its life, and
+	// each of its references is counted there.
+	References() int
+}
+
+// Carried is an Endpoint that may be in flight inside its own family. Whoever
+// releases a reference to its [Description] that was not the last one tells it,
+// holding no lock: perhaps all the others are in flight.
+type Carried interface {
+	Endpoint
+
+	// Dropped says how many references are left.
+	Dropped(left int)
 }
 
 func total(bufs [][]byte) (n int) {

@@ -5,7 +5,7 @@ type Events uint32
 
 const (
 	In    Events = 0x0001 // POLLIN: Recv or Accept would not return EAGAIN
-	Pri   Events = 0x0002 // POLLPRI: never true here (no urgent data)
+	Pri   Events = 0x0002 // POLLPRI: urgent data of an AF_UNIX stream; never true on TCP
 	Out   Events = 0x0004 // POLLOUT: Send would take at least one byte
 	Err   Events = 0x0008 // POLLERR: an error is pending, see SO_ERROR
 	Hup   Events = 0x0010 // POLLHUP: both directions are closed

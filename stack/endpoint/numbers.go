@@ -157,6 +157,8 @@ const (
 	SO_RCVMARK                 = 75
 	SO_PASSPIDFD               = 76
 	SO_PEERPIDFD               = 77
+	SO_RCVPRIORITY             = 82
+	SO_PASSRIGHTS              = 83
 )
 
 // Control message types of level SOL_SOCKET, unix(7).

@@ -45,12 +45,11 @@ func (e *Endpoint) takeWaiters() []*Endpoint {
 	if e.state.Load() == listening && e.shut.Load()&shutRead == 0 && len(e.pending) > e.backlog {
 		return nil
 	}
-	woken := make([]*Endpoint, 0, len(e.waiters))
-	for w := range e.waiters {
-		w.waitingOn = nil
-		woken = append(woken, w)
-	}
+	woken := e.waiters
 	e.waiters = nil
+	for _, w := range woken {
+		w.waitingOn = nil
+	}
 	return woken
 }
 
@@ -62,19 +61,26 @@ func wake(eps []*Endpoint) {
 
 // waitFor puts e among the waiters of listener l. Called with family.mu held.
 func (e *Endpoint) waitFor(l *Endpoint) {
-	e.stopWaiting()
-	if l.waiters == nil {
-		l.waiters = make(map[*Endpoint]struct{})
+	if e.waitingOn == l {
+		return
 	}
-	l.waiters[e] = struct{}{}
+	e.stopWaiting()
+	l.waiters = append(l.waiters, e)
 	e.waitingOn = l
 }
 
 // stopWaiting undoes waitFor. Called with family.mu held.
 func (e *Endpoint) stopWaiting() {
-	if e.waitingOn != nil {
-		delete(e.waitingOn.waiters, e)
-		e.waitingOn = nil
+	l := e.waitingOn
+	if l == nil {
+		return
+	}
+	e.waitingOn = nil
+	for i, w := range l.waiters {
+		if w == e {
+			l.waiters = append(l.waiters[:i], l.waiters[i+1:]...)
+			return
+		}
 	}
 }
 
@@ -138,6 +144,7 @@ func (e *Endpoint) connectLocked(n name) (*Endpoint, error) {
 	s := f.newEndpoint(e.typ, l.cred)
 	s.local.Store(l.local.Load())
 	s.passCred.Store(l.passCred.Load())
+	s.noRights.Store(l.noRights.Load())
 	s.peerCred, e.peerCred = e.cred, l.peerCred
 	s.embryo.Store(true)
 	s.peer.Store(e)
@@ -247,6 +254,7 @@ func (e *Endpoint) Close() error {
 	f.mu.Unlock()
 
 	f.dead(e)
+	e.stopTrying()
 	wake(woken)
 	e.hangUp(false)
 	for _, s := range pending {
@@ -274,5 +282,5 @@ func (e *Endpoint) hangUp(reset bool) {
 		peer.event(everything)
 	}
 	e.wakeSenders()
-	releaseAll(rights)
+	e.family.release(rights)
 }

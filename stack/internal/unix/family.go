@@ -41,6 +41,8 @@ type Family struct {
 	liveMu sync.Mutex // a leaf
 	live   *Endpoint  // all endpoints not yet closed
 	lives  int        // how many
+
+	air air // rights in flight
 }
 
 var (

@@ -2,7 +2,7 @@ package unix
 
 import (
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"usersock/stack/endpoint"
 )
@@ -12,9 +12,9 @@ import (
 // A queue belongs to the endpoint that receives from it. Its bytes lie one
 // after the other in a list of chunks; a list of segments beside it says where
 // one message ends and the next begins, who sent it, and what came with it. A
-// stream has segments too, but bytes of the same sender and credentials
-// without rights are one segment however often they were sent, so that moving
-// plain bytes makes no segment.
+// stream has segments too, one for each piece that Linux would make of what was
+// sent: a piece takes its part of the send buffer until its last byte is
+// received.
 //
 // Copying is the slow part, and happens outside the lock. The two turns,
 // reading and writing, let one receiver and one sender at a time copy, the two
@@ -45,15 +45,16 @@ type chunk struct {
 	r, w int // read and written up to here
 }
 
-// segment is one message, or a part of a stream that is received with the same
-// control items.
+// segment is one message, or a piece of a stream.
 type segment struct {
-	n      int // bytes not yet received
-	charge int // what it takes of the sender's buffer; n itself on a stream
+	n      int32 // bytes not yet received
+	charge int32 // what it takes of the sender's buffer until it is gone
 	from   *Endpoint
-	cred   endpoint.Cred
 	rights []endpoint.Right
-	when   time.Time
+	when   int64 // nanoseconds of Unix time, 0: not stamped
+	cred   endpoint.Cred
+	urgent urgency
+	peeked bool // at an offset, see SO_PEEK_OFF
 }
 
 type queue struct {
@@ -71,18 +72,17 @@ type queue struct {
 	bytes       int    // of all segments
 	segs        []segment
 	head        int // index of the first segment
-	waiters     map[*Endpoint]struct{}
+	waiters     []*Endpoint
+
+	mark atomic.Bool // a segment is urgent
 }
 
 func (q *queue) records() bool { return q.owner.typ != endpoint.SOCK_STREAM }
 
-// ready reports whether at least n bytes of a stream, or a message, can be
-// received. The threshold gives way when the sender may be waiting itself.
-// Called with mu held.
-func (q *queue) ready(n int) bool {
-	if q.records() {
-		return q.head < len(q.segs)
-	}
+// enough reports whether at least n bytes of a stream wait, if there are any.
+// The threshold gives way when the sender may be waiting itself. Called with mu
+// held.
+func (q *queue) enough(n int) bool {
 	if q.bytes == 0 || q.bytes >= n {
 		return q.bytes > 0
 	}
@@ -90,16 +90,12 @@ func (q *queue) ready(n int) bool {
 	return sender == nil || !sender.writable()
 }
 
-// readable is ready for the endpoint's own low-water mark.
+// readable reports whether something waits.
 func (q *queue) readable() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.ready(int(q.owner.lowat.Load()))
+	return q.head < len(q.segs)
 }
-
-// full reports whether a datagram of an endpoint that is not the peer has to
-// wait. Called with mu held.
-func (q *queue) full() bool { return len(q.segs)-q.head > maxDatagrams }
 
 // waiting is the number of bytes for SIOCINQ.
 func (q *queue) waiting() int {
@@ -111,21 +107,22 @@ func (q *queue) waiting() int {
 	if q.head == len(q.segs) {
 		return 0
 	}
-	return q.segs[q.head].n
+	return int(q.segs[q.head].n)
 }
 
-// put appends the first s.n bytes of bufs. It reports whether the receiver has
-// to be told, and whether it is there to read them. The caller has the turn of
-// writing.
-func (q *queue) put(s segment, bufs [][]byte) (tell, ok bool) {
+// put appends total bytes of src, as one message or in pieces of at most so
+// many bytes; the first has the rights. It reports whether the receiver has to
+// be told. EPIPE: it is not there to read them; EPERM: it takes no rights. The
+// caller has the turn of writing.
+func (q *queue) put(s segment, total, piece int, src *cursor) (tell bool, err error) {
 	q.mu.Lock()
 	q.busy = true
 	last, room := q.last, 0
 	if last != nil {
-		room = min(len(last.buf)-last.w, s.n)
+		room = min(len(last.buf)-last.w, total)
 	}
 	var more, end *chunk
-	if rest := s.n - room; rest > 0 && rest <= smallChunk {
+	if rest := total - room; rest > 0 && rest <= smallChunk {
 		more, q.small = q.small, nil
 		if more == nil && !q.hasSmall {
 			q.hasSmall = true
@@ -135,11 +132,10 @@ func (q *queue) put(s segment, bufs [][]byte) (tell, ok bool) {
 	}
 	q.mu.Unlock()
 
-	src := cursor{bufs: bufs}
 	if room > 0 {
 		src.read(last.buf[last.w : last.w+room])
 	}
-	for rest := s.n - room; rest > 0; {
+	for rest := total - room; rest > 0; {
 		c := more
 		if c == nil || end.w > 0 {
 			c = q.owner.family.chunks.Get().(*chunk)
@@ -157,11 +153,17 @@ func (q *queue) put(s segment, bufs [][]byte) (tell, ok bool) {
 
 	q.mu.Lock()
 	q.busy = false
-	if q.owner.shut.Load()&shutRead != 0 {
+	switch {
+	case q.owner.shut.Load()&shutRead != 0:
+		err = endpoint.EPIPE
+	case s.rights != nil && q.owner.noRights.Load():
+		err = endpoint.EPERM
+	}
+	if err != nil {
 		q.recycle(more)
 		q.tidy()
 		q.mu.Unlock()
-		return false, false
+		return false, err
 	}
 	if room > 0 {
 		last.w += room
@@ -174,32 +176,41 @@ func (q *queue) put(s segment, bufs [][]byte) (tell, ok bool) {
 		}
 		q.last = end
 	}
-	lowat := int(q.owner.lowat.Load())
-	tell = q.hungry || !q.ready(lowat)
-	s.from.unread.Add(int64(s.n))
-	s.from.charged.Add(int64(s.charge))
-	q.enter(s)
-	tell = tell && (q.hungry || q.ready(lowat))
+	tell = q.hungry || s.urgent == marked || q.head == len(q.segs)
+	s.from.unread.Add(int64(total))
+	q.enter(s, total, piece)
 	q.hungry = false
 	q.mu.Unlock()
-	return tell, true
+	return tell, nil
 }
 
-// enter adds a segment, or makes the last one longer.
-func (q *queue) enter(s segment) {
-	q.bytes += s.n
-	if n := len(q.segs); n > q.head && !q.records() && s.rights == nil {
-		if t := &q.segs[n-1]; t.rights == nil && t.cred == s.cred {
-			t.n += s.n
-			return
+// enter adds the segments of total bytes.
+func (q *queue) enter(s segment, total, piece int) {
+	if s.urgent == marked {
+		q.setMark()
+	}
+	q.bytes += total
+	for first := true; first || total > 0; first = false {
+		n := min(total, piece)
+		s.n, s.charge = int32(n), int32(q.cost(n))
+		s.from.charged.Add(int64(s.charge))
+		if q.head > 0 && len(q.segs) == cap(q.segs) {
+			k := copy(q.segs, q.segs[q.head:])
+			clear(q.segs[k:])
+			q.segs, q.head = q.segs[:k], 0
 		}
+		q.segs = append(q.segs, s)
+		s.rights = nil
+		total -= n
 	}
-	if q.head > 0 && len(q.segs) == cap(q.segs) {
-		n := copy(q.segs, q.segs[q.head:])
-		clear(q.segs[n:])
-		q.segs, q.head = q.segs[:n], 0
+}
+
+// cost is what a segment of n bytes takes of its sender's buffer.
+func (q *queue) cost(n int) int {
+	if q.records() {
+		return messageCost(n)
 	}
-	q.segs = append(q.segs, s)
+	return pieceCost(n)
 }
 
 // pop removes the first segment.
@@ -217,94 +228,155 @@ type portion struct {
 	size          int  // true length of the message
 	cut           bool // the message is longer than the buffers
 	found         bool
+	stop          bool // the call ends here whatever follows, see Received.Stop
+	urgent        bool // the byte of MSG_OOB
 	from          *Endpoint
-	charge        int
+	unread        int // bytes that are not the sender's to wait for any more
+	charge        int // what they took of its buffer
 	cred          endpoint.Cred
 	rights        []endpoint.Right
-	when          time.Time
+	lost          []endpoint.Right // that nobody receives
+	when          int64
 }
 
-// take decides what a receiver with room for size bytes gets, and takes it out
-// of the segments unless it only peeks, past the first skip bytes.
-func (q *queue) take(size int, peek bool, skip int) portion {
+// how is the manner of a receiving call.
+type how struct {
+	size int // room for so many bytes
+	peek bool
+	skip int  // bytes not to look at, SO_PEEK_OFF
+	at   bool // skip counts: SO_PEEK_OFF is set
+	wait bool // the caller may wait for more
+}
+
+// take decides what a receiver gets, and takes it out of the segments unless
+// it only peeks.
+func (q *queue) take(h how) portion {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.records() {
-		return q.takeMessage(size, peek, skip)
+		return q.takeMessage(h)
 	}
-	return q.takeBytes(size, peek, skip)
+	return q.takeBytes(h)
 }
 
-func (q *queue) takeMessage(size int, peek bool, skip int) (p portion) {
+func (q *queue) takeMessage(h how) (p portion) {
 	p.first = q.first
-	i := q.head
-	for ; i < len(q.segs) && skip > 0 && skip >= q.segs[i].n; i++ {
-		skip -= q.segs[i].n
-		p.skip += q.segs[i].n
+	i, skip := q.head, h.skip
+	for ; i < len(q.segs) && h.at && skip >= int(q.segs[i].n) && (skip > 0 || q.segs[i].peeked); i++ {
+		skip -= int(q.segs[i].n)
+		p.skip += int(q.segs[i].n)
 	}
 	if i == len(q.segs) {
 		q.hungry = q.head < len(q.segs)
 		return p
 	}
 	s := &q.segs[i]
+	n := int(s.n)
 	p.found, p.from, p.cred, p.rights, p.when = true, s.from, s.cred, s.rights, s.when
 	p.skip += skip
-	p.n, p.cut = min(size, s.n-skip), size < s.n-skip
-	p.size, p.drop, p.charge = s.n-skip, s.n, s.charge
-	if peek {
+	p.n, p.cut = min(h.size, n-skip), h.size < n-skip
+	p.size = n - skip
+	if h.peek {
+		s.peeked = true
 		p.rights = retainAll(p.rights)
 	} else {
-		q.bytes -= s.n
+		p.drop, p.unread, p.charge = n, n, int(s.charge)
+		q.bytes -= n
 		q.pop()
 	}
 	return p
 }
 
-func (q *queue) takeBytes(size int, peek bool, skip int) (p portion) {
+func (q *queue) takeBytes(h how) (p portion) {
 	p.first = q.first
-	atOnce := peek || q.owner.shut.Load()&shutRead != 0 || q.owner.err.Load() != 0
-	if q.bytes <= skip || !atOnce && !q.ready(min(size, int(q.owner.lowat.Load()))) {
+	if q.head == len(q.segs) {
+		return p
+	}
+	if h.wait && !h.peek && q.owner.shut.Load()&shutRead == 0 && q.owner.err.Load() == 0 &&
+		!q.enough(min(h.size, int(q.owner.lowat.Load()))) && !q.mark.Load() {
 		q.hungry = q.bytes > 0
 		return p
 	}
-	glue := !q.owner.passCred.Load()
+	glue, skip := !q.owner.passCred.Load(), h.skip
 	for i := q.head; i < len(q.segs); {
 		s := &q.segs[i]
-		if skip >= s.n {
-			skip -= s.n
-			p.skip += s.n
+		if s.urgent != plain {
+			switch q.pass(s, h.peek, p.n > 0) {
+			case passStop:
+				p.stop = true
+				return q.taken(p, h)
+			case passOver:
+				p.skip += s.span()
+				i++
+				continue
+			case passDrop:
+				p.skip += s.span()
+				p.charge += int(s.charge)
+				p.unread += int(s.n)
+				q.bytes -= int(s.n)
+				p.from, p.lost = s.from, append(p.lost, s.rights...) // with the byte, as on Linux
+				q.pop()
+				i = q.head
+				continue
+			}
+		}
+		n := int(s.n)
+		if skip >= n {
+			skip -= n
+			p.skip += n
 			i++
 			continue
 		}
 		if p.found && !glue && s.cred != p.cred {
-			break // messages of different senders are not glued together
+			p.stop = true // messages of different senders are not glued together
+			break
 		}
 		if !p.found {
 			p.found, p.from, p.cred = true, s.from, s.cred
 		}
-		n := min(s.n-skip, size-p.n)
+		n = min(n-skip, h.size-p.n)
 		p.skip += skip
 		p.n += n
 		skip = 0
-		p.rights = s.rights
-		if peek {
-			p.rights = retainAll(p.rights)
+		withRights := s.rights != nil
+		if h.peek {
+			// Linux goes on, past the size, until there are rights.
 			i++
-		} else {
-			s.rights = nil
-			if s.n -= n; s.n == 0 {
-				q.pop()
-				i = q.head
+			if withRights {
+				p.rights = retainAll(s.rights)
+				p.stop = true
+				break
 			}
+			continue
 		}
-		if p.rights != nil || p.n == size {
+		if withRights {
+			p.rights, s.rights = s.rights, nil
+		}
+		if s.n -= int32(n); s.n > 0 {
+			break
+		}
+		p.charge += int(s.charge)
+		q.pop()
+		i = q.head
+		if withRights {
+			p.stop = true
+			break
+		}
+		if p.n == h.size {
 			break
 		}
 	}
-	p.size, p.drop, p.charge = p.n, p.n, p.n
-	if !peek {
+	return q.taken(p, h)
+}
+
+// taken fills in what follows from the bytes that takeBytes has chosen.
+func (q *queue) taken(p portion, h how) portion {
+	p.size = p.n
+	if !h.peek {
+		p.drop = p.skip + p.n
+		p.unread += p.n
 		q.bytes -= p.n
-	} else if p.n < size {
+	} else if p.n < h.size {
 		q.hungry = true // who looks may wait for more: MSG_PEEK with MSG_WAITALL
 	}
 	return p
@@ -390,37 +462,18 @@ func (q *queue) purge() (any bool, rights []endpoint.Right) {
 	q.mu.Lock()
 	segs := q.segs[q.head:]
 	q.segs, q.head, q.bytes = nil, 0, 0
+	q.mark.Store(false)
 	q.recycle(q.first)
 	q.first, q.last = nil, nil
 	q.mu.Unlock()
 	q.writing.Unlock()
 	q.reading.Unlock()
 	for _, s := range segs {
-		charge := s.charge
-		if !q.records() {
-			charge = s.n
-		}
-		s.from.release(int64(s.n), int64(charge))
+		s.from.release(int64(s.n), int64(s.charge))
+		s.from.land(s.rights)
 		rights = append(rights, s.rights...)
 	}
 	return len(segs) > 0, rights
-}
-
-// await puts e among those who are told when there is room.
-func (q *queue) await(e *Endpoint) {
-	if q.waiters == nil {
-		q.waiters = make(map[*Endpoint]struct{})
-	}
-	q.waiters[e] = struct{}{}
-}
-
-func (q *queue) takeWaiters() []*Endpoint {
-	woken := make([]*Endpoint, 0, len(q.waiters))
-	for w := range q.waiters {
-		woken = append(woken, w)
-	}
-	q.waiters = nil
-	return woken
 }
 
 // cursor goes through buffers.

@@ -28,7 +28,8 @@ type ancillary struct {
 
 // parseControl reads the control items of a message. Levels other than
 // SOL_SOCKET are ignored, as by Linux; other types are EINVAL. Who is not user
-// 0 may only send its own credentials (EPERM).
+// 0 may only send its own credentials (EPERM); user 0 may send those of any
+// process that could be (ESRCH), with ids that could be (EINVAL).
 func (e *Endpoint) parseControl(items []endpoint.Control) (a ancillary, err error) {
 	for _, c := range items {
 		if c.Level != endpoint.SOL_SOCKET {
@@ -49,8 +50,14 @@ func (e *Endpoint) parseControl(items []endpoint.Control) (a ancillary, err erro
 				Uid: binary.NativeEndian.Uint32(c.Data[4:]),
 				Gid: binary.NativeEndian.Uint32(c.Data[8:]),
 			}
-			if e.cred.Uid != 0 && a.cred != e.cred {
+			const none = ^uint32(0)
+			switch {
+			case a.cred.Uid == none || a.cred.Gid == none:
+				return ancillary{}, endpoint.EINVAL
+			case e.cred.Uid != 0 && a.cred != e.cred:
 				return ancillary{}, endpoint.EPERM
+			case a.cred.Pid <= 0:
+				return ancillary{}, endpoint.ESRCH
 			}
 			a.withCred = true
 		default:
@@ -77,16 +84,16 @@ func (e *Endpoint) credFor(p *Endpoint, a ancillary) endpoint.Cred {
 // did not ask for control items. The caller holds no lock.
 func (e *Endpoint) control(r *endpoint.Received, p portion, asked bool) {
 	pass, stamp := e.passCred.Load(), e.stamp.Load()
-	if !pass && p.rights == nil && (stamp == 0 || p.when.IsZero()) {
+	if !pass && p.rights == nil && (stamp == 0 || p.when == 0) {
 		return
 	}
 	if !asked {
 		r.Flags |= endpoint.MSG_CTRUNC
-		releaseAll(p.rights)
+		e.family.release(p.rights)
 		return
 	}
-	if stamp != 0 && !p.when.IsZero() {
-		r.Control = append(r.Control, timestamp(int(stamp), p.when))
+	if stamp != 0 && p.when != 0 {
+		r.Control = append(r.Control, timestamp(int(stamp), time.Unix(0, p.when)))
 	}
 	if pass {
 		data := make([]byte, 12)
@@ -129,12 +136,4 @@ func retainAll(rights []endpoint.Right) []endpoint.Right {
 		r.Retain()
 	}
 	return append([]endpoint.Right(nil), rights...)
-}
-
-// releaseAll is called without a lock: the last release closes something,
-// perhaps an endpoint of this family.
-func releaseAll(rights []endpoint.Right) {
-	for _, r := range rights {
-		r.Release()
-	}
 }

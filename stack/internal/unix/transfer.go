@@ -7,21 +7,20 @@ const (
 	// who are not its owner's peer, sysctl net.unix.max_dgram_qlen.
 	maxDatagrams = 10
 
-	// messageCost is charged for each message beside its bytes, so that empty
-	// ones fill the send buffer too. Linux charges about as much.
-	messageCost = 768
-
 	// messageMargin: a message is at most the send buffer less this.
 	messageMargin = 32
 )
 
-// Send implements endpoint.Endpoint. MSG_OOB is EOPNOTSUPP.
+// Send implements endpoint.Endpoint.
 //
 // A stream takes what fits. Errors: ENOTCONN, EPIPE, EAGAIN, and with a
-// destination EISCONN or EOPNOTSUPP. A message is taken whole: EMSGSIZE if it
-// is longer than the send buffer less 32 bytes, and for datagrams the errors
-// of a lookup as from Connect, ECONNREFUSED if the peer has closed, EPERM if it
-// is connected elsewhere.
+// destination EISCONN or EOPNOTSUPP. With MSG_OOB the last byte is urgent data,
+// and to send none is EOPNOTSUPP. A message is taken whole: EMSGSIZE if it is
+// longer than the send buffer less 32 bytes, EOPNOTSUPP with MSG_OOB, and for
+// datagrams the errors of a lookup as from Connect, ECONNREFUSED if the peer has
+// closed, EPERM if it is connected elsewhere. With rights: EINVAL for more than
+// 253, ETOOMANYREFS when a user other than 0 has more than 1024 in flight, EPERM
+// if the receiver has switched SO_PASSRIGHTS off.
 func (e *Endpoint) Send(m endpoint.Message) (int, error) {
 	if e.state.Load() == closed {
 		return 0, endpoint.EBADF
@@ -45,16 +44,20 @@ func (e *Endpoint) Send(m endpoint.Message) (int, error) {
 			return 0, err
 		}
 	}
-	if m.Flags&endpoint.MSG_OOB != 0 {
-		return 0, endpoint.EOPNOTSUPP
-	}
 	if e.typ == endpoint.SOCK_STREAM {
 		return e.sendBytes(m, a)
+	}
+	if m.Flags&endpoint.MSG_OOB != 0 {
+		return 0, endpoint.EOPNOTSUPP
 	}
 	return e.sendMessage(m, a)
 }
 
 func (e *Endpoint) sendBytes(m endpoint.Message, a ancillary) (int, error) {
+	n, urgent := m.Len(), m.Flags&endpoint.MSG_OOB != 0
+	if urgent && n == 0 {
+		return 0, endpoint.EOPNOTSUPP
+	}
 	if !m.To.IsZero() {
 		if e.state.Load() == connected {
 			return 0, endpoint.EISCONN
@@ -68,35 +71,85 @@ func (e *Endpoint) sendBytes(m endpoint.Message, a ancillary) (int, error) {
 	if e.shut.Load()&shutWrite != 0 {
 		return 0, endpoint.EPIPE
 	}
-	n := m.Len()
 	if n == 0 {
-		releaseAll(a.rights) // as Linux: without a byte to go with they are lost
+		e.family.release(a.rights) // as Linux: without a byte to go with they are lost
 		return 0, nil
 	}
 	if err := e.takeErr(); err != nil {
 		return 0, err
 	}
+	if err := e.board(a.rights); err != nil {
+		return 0, err
+	}
+	s := segment{from: e, cred: e.credFor(p, a), rights: a.rights}
+	src := cursor{bufs: m.Bufs}
+	if !urgent {
+		sent, err := e.sendPieces(p, s, n, &src)
+		if err != nil {
+			e.land(a.rights)
+		}
+		return sent, err
+	}
+	sent := 0
+	if n > 1 {
+		var err error
+		if sent, err = e.sendPieces(p, s, n-1, &src); err != nil {
+			e.land(a.rights)
+			return 0, err
+		}
+		if sent < n-1 {
+			return sent, nil
+		}
+		s.rights = nil
+	}
+	s.urgent = marked
+	k, err := e.sendPieces(p, s, 1, &src)
+	if err != nil && sent == 0 {
+		e.land(a.rights)
+		return 0, err
+	}
+	return sent + k, nil
+}
+
+// sendPieces sends as many of total bytes as the send buffer has room for.
+func (e *Endpoint) sendPieces(p *Endpoint, s segment, total int, src *cursor) (int, error) {
 	q := &p.in
 	q.writing.Lock()
-	room := e.sndbuf.Load() - e.charged.Load()
-	if room <= 0 {
+	limit, used := e.sndbuf.Load(), e.charged.Load()
+	piece := int(min(limit/2-pieceMargin, maxPiece))
+	n := 0
+	for n < total && used < limit {
+		k := min(total-n, piece)
+		used += int64(pieceCost(k))
+		n += k
+	}
+	if n == 0 {
 		q.writing.Unlock()
 		return 0, endpoint.EAGAIN
 	}
-	n = int(min(int64(n), room))
-	s := segment{n: n, charge: n, from: e, cred: e.credFor(p, a), rights: a.rights}
-	tell, ok := q.put(s, m.Bufs)
+	tell, err := q.put(s, n, piece, src)
 	q.writing.Unlock()
-	if !ok {
-		return 0, endpoint.EPIPE
+	if err != nil {
+		return 0, err
 	}
 	if tell {
-		p.event(endpoint.In)
+		ev := endpoint.In
+		if s.urgent == marked {
+			ev |= endpoint.Pri
+		}
+		p.event(ev)
 	}
 	return n, nil
 }
 
 func (e *Endpoint) sendMessage(m endpoint.Message, a ancillary) (int, error) {
+	var to name
+	if !m.To.IsZero() {
+		var err error
+		if to, err = parseName(m.To, e.typ); err != nil {
+			return 0, err
+		}
+	}
 	if e.passCred.Load() && e.local.Load() == nil {
 		if err := e.Bind(endpoint.Unix("")); err != nil {
 			return 0, err
@@ -115,50 +168,61 @@ func (e *Endpoint) sendMessage(m endpoint.Message, a ancillary) (int, error) {
 	if e.charged.Load() >= e.sndbuf.Load() {
 		return 0, endpoint.EAGAIN
 	}
-	p, err := e.destination(m.To)
-	if err != nil {
+	if err := e.board(a.rights); err != nil {
 		return 0, err
 	}
+	if err := e.sendTo(to, m.Bufs, n, a); err != nil {
+		e.land(a.rights)
+		return 0, err
+	}
+	return n, nil
+}
+
+// sendTo puts a message into the queue of the endpoint with the name, or of
+// the peer.
+func (e *Endpoint) sendTo(to name, bufs [][]byte, n int, a ancillary) error {
+	p, err := e.destination(to)
+	if err != nil {
+		return err
+	}
 	if other := p.peer.Load(); other != nil && other != e && e.typ == endpoint.SOCK_DGRAM {
-		return 0, endpoint.EPERM
+		return endpoint.EPERM
+	}
+	if a.rights != nil && p.noRights.Load() && p.shut.Load()&shutRead == 0 {
+		return endpoint.EPERM
 	}
 	q := &p.in
 	q.writing.Lock()
 	if e.typ == endpoint.SOCK_DGRAM && !e.roomAt(p) {
 		q.writing.Unlock()
-		return 0, endpoint.EAGAIN
+		return endpoint.EAGAIN
 	}
-	s := segment{n: n, charge: n + messageCost, from: e, cred: e.credFor(p, a), rights: a.rights}
+	s := segment{from: e, cred: e.credFor(p, a), rights: a.rights}
 	if p.stamp.Load() != 0 {
-		s.when = e.family.clock.Now()
+		s.when = e.family.clock.Now().UnixNano()
 	}
-	tell, ok := q.put(s, m.Bufs)
+	src := cursor{bufs: bufs}
+	tell, err := q.put(s, n, n, &src)
 	q.writing.Unlock()
-	if !ok {
-		return 0, e.lost(p)
+	if err == endpoint.EPIPE {
+		return e.lost(p)
 	}
-	if tell {
+	if err == nil && tell {
 		p.event(endpoint.In)
 	}
-	return n, nil
+	return err
 }
 
-// destination returns the endpoint that a message goes to.
-func (e *Endpoint) destination(to endpoint.Addr) (*Endpoint, error) {
-	if to.IsZero() {
-		p := e.peer.Load()
-		if p == nil {
-			return nil, endpoint.ENOTCONN
+func (e *Endpoint) destination(to name) (*Endpoint, error) {
+	if to.path == "" {
+		if p := e.peer.Load(); p != nil {
+			return p, nil
 		}
-		return p, nil
-	}
-	n, err := parseName(to, e.typ)
-	if err != nil {
-		return nil, err
+		return nil, endpoint.ENOTCONN
 	}
 	e.family.mu.Lock()
 	defer e.family.mu.Unlock()
-	return e.family.find(n, e.typ)
+	return e.family.find(to, e.typ)
 }
 
 // lost returns why p takes no message: it is shut down or closed. A datagram
@@ -168,27 +232,12 @@ func (e *Endpoint) lost(p *Endpoint) error {
 		return endpoint.EPIPE
 	}
 	if e.peer.CompareAndSwap(p, nil) {
+		p.in.leave(e)
 		_, rights := e.in.purge()
-		releaseAll(rights)
 		e.wakeSenders()
+		e.family.release(rights)
 	}
 	return endpoint.ECONNREFUSED
-}
-
-// roomAt reports whether p's queue has room for a datagram of e. If not, e
-// hears when it has.
-func (e *Endpoint) roomAt(p *Endpoint) bool {
-	if p == e || p.peer.Load() == e {
-		return true
-	}
-	q := &p.in
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if p.shut.Load()&shutRead != 0 || !q.full() {
-		return true
-	}
-	q.await(e)
-	return false
 }
 
 // peerHasRoom is roomAt for Ready.
@@ -198,14 +247,6 @@ func (e *Endpoint) peerHasRoom() bool {
 	}
 	p := e.peer.Load()
 	return p == nil || e.roomAt(p)
-}
-
-// wakeSenders tells those who wait for room in e's queue to look again.
-func (e *Endpoint) wakeSenders() {
-	e.in.mu.Lock()
-	woken := e.in.takeWaiters()
-	e.in.mu.Unlock()
-	wake(woken)
 }
 
 // associate sets or dissolves a datagram endpoint's peer. What an earlier
@@ -219,13 +260,14 @@ func (e *Endpoint) associate(to endpoint.Addr) error {
 		return err
 	}
 	if old != peer {
+		old.in.leave(e)
 		any, rights := e.in.purge()
 		if any && old.state.Load() != closed && old.peer.Load() == e {
 			old.err.Store(int32(endpoint.ECONNRESET))
 			old.event(endpoint.Err)
 		}
-		releaseAll(rights)
 		e.wakeSenders()
+		f.release(rights)
 	}
 	e.event(endpoint.Out)
 	return nil
@@ -255,87 +297,4 @@ func (e *Endpoint) associateLocked(to endpoint.Addr) (old, peer *Endpoint, err e
 		return nil, nil, endpoint.EPERM
 	}
 	return e.peer.Swap(peer), peer, nil
-}
-
-// Recv implements endpoint.Endpoint. A stream's call ends with the bytes of a
-// message that had rights, and with SO_PASSCRED where the credentials change.
-// MSG_TRUNC on a stream means nothing. Errors: EINVAL on a stream that is not
-// connected (ENOTCONN for sequenced packets), ECONNRESET, EOPNOTSUPP for
-// MSG_OOB.
-func (e *Endpoint) Recv(req endpoint.RecvRequest) (endpoint.Received, error) {
-	state := e.state.Load()
-	switch {
-	case state == closed:
-		return endpoint.Received{}, endpoint.EBADF
-	case state != connected && e.typ == endpoint.SOCK_STREAM:
-		return endpoint.Received{}, endpoint.EINVAL
-	case state != connected && e.typ == endpoint.SOCK_SEQPACKET:
-		return endpoint.Received{}, endpoint.ENOTCONN
-	case req.Flags&endpoint.MSG_OOB != 0:
-		return endpoint.Received{}, endpoint.EOPNOTSUPP
-	}
-	if e.typ != endpoint.SOCK_STREAM {
-		if err := e.takeErr(); err != nil {
-			return endpoint.Received{}, err
-		}
-	}
-	peek := req.Flags&endpoint.MSG_PEEK != 0
-
-	q := &e.in
-	q.reading.Lock()
-	// Whoever shuts down has sent before that, so the end is looked at before
-	// the bytes.
-	shut, failed := e.shut.Load(), e.err.Load() != 0
-	skip := 0
-	if peek {
-		skip = max(0, int(e.peekOff.Load()))
-	}
-	p := q.take(req.Len(), peek, skip)
-	if !p.found {
-		q.reading.Unlock()
-		if failed {
-			if err := e.takeErr(); err != nil {
-				return endpoint.Received{}, err
-			}
-		}
-		if shut&shutRead != 0 {
-			return endpoint.Received{}, nil
-		}
-		return endpoint.Received{}, endpoint.EAGAIN
-	}
-	q.copyOut(p, req.Bufs)
-	var woken []*Endpoint
-	if !peek {
-		woken = q.remove(p.drop)
-	}
-	e.movePeek(p, peek)
-	q.reading.Unlock()
-
-	wake(woken)
-	if !peek {
-		p.from.release(int64(p.drop), int64(p.charge))
-	}
-	r := endpoint.Received{N: p.n, Size: p.size}
-	if e.typ != endpoint.SOCK_STREAM {
-		r.From = p.from.addr()
-		if p.cut {
-			r.Flags |= endpoint.MSG_TRUNC
-		}
-	}
-	e.control(&r, p, req.Control)
-	return r, nil
-}
-
-// movePeek keeps SO_PEEK_OFF at the same byte: further after a peek, nearer
-// after a read.
-func (e *Endpoint) movePeek(p portion, peek bool) {
-	off := e.peekOff.Load()
-	if off < 0 {
-		return
-	}
-	if peek {
-		e.peekOff.Store(off + int32(p.n))
-	} else {
-		e.peekOff.Store(max(0, off-int32(p.drop)))
-	}
 }

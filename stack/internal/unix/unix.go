@@ -54,9 +54,14 @@ type Endpoint struct {
 	lowat    atomic.Int32
 	peekOff  atomic.Int32
 	passCred atomic.Bool
+	noRights atomic.Bool  // SO_PASSRIGHTS is off
+	inline   atomic.Bool  // SO_OOBINLINE
 	stamp    atomic.Int32 // 0, SO_TIMESTAMP or SO_TIMESTAMPNS
 
 	stored stored // the other options
+
+	trying trying // where datagrams wait for room
+	flight flight // the endpoint itself in flight, guarded by family.air.mu
 
 	prevLive, nextLive *Endpoint // guarded by family.liveMu
 
@@ -64,13 +69,13 @@ type Endpoint struct {
 	node      *node
 	name      name
 	backlog   int
-	pending   []*Endpoint            // connections that wait for Accept
-	waiters   map[*Endpoint]struct{} // those whose Connect found the backlog full
-	waitingOn *Endpoint              // the listener that has this one among its waiters
-	peerCred  endpoint.Cred          // SO_PEERCRED
+	pending   []*Endpoint   // connections that wait for Accept
+	waiters   []*Endpoint   // those whose Connect found the backlog full
+	waitingOn *Endpoint     // the listener that has this one among its waiters
+	peerCred  endpoint.Cred // SO_PEERCRED
 }
 
-var _ endpoint.Endpoint = (*Endpoint)(nil)
+var _ endpoint.Carried = (*Endpoint)(nil)
 
 // stored has the values of options that are kept and told, no more.
 type stored struct {
@@ -150,6 +155,9 @@ func (e *Endpoint) ready(want endpoint.Events) (r endpoint.Events) {
 		} else if e.in.readable() {
 			r |= endpoint.In
 		}
+	}
+	if e.in.mark.Load() {
+		r |= endpoint.Pri
 	}
 	if want&endpoint.Out != 0 && state != listening && e.writable() && e.peerHasRoom() {
 		r |= endpoint.Out

@@ -1,0 +1,305 @@
+package unix
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"usersock/stack/endpoint"
+)
+
+// Theory of operation.
+//
+// A right in flight may stand for an endpoint of this family, and so a queue
+// may hold what refers to an endpoint whose queue holds what refers to the
+// first. When no descriptor is left to any of them nobody can ever receive those
+// rights: they are garbage, which counting references does not find.
+//
+// What does is the counting of Linux, which has two numbers for an endpoint:
+// how many references its description has in all, and how many of them are in
+// flight (aloft). Where the two are equal no descriptor is left: a suspect.
+// Whatever is aloft in the queue of a suspect is taken off a copy of the second
+// number. A suspect with some left is aloft in a queue that somebody can still
+// read; it is freed from suspicion, and with it all that is aloft in its queue,
+// and so on. The others are garbage. Their rights are taken out of the queues
+// and released, which closes them the usual way.
+//
+// The books are written before a message enters a queue and after it has left
+// it, so at any moment they have at least what is in the queues. What they have
+// more counts as aloft in a queue that somebody can read: a mistake is always
+// to the side of life. Nor can a suspect gain a descriptor meanwhile: that takes
+// a receiver, whose own books wait for the collector.
+//
+// The collector runs in the goroutine of whoever dropped a reference that left
+// an endpoint without descriptors ([Endpoint.Dropped]); since only such a moment
+// can make garbage, none is ever left.
+//
+// A listener's queue is those of the connections that wait for Accept.
+//
+// Locks: air.mu is taken with none of the others held; the collector takes
+// family.mu and the queues' under it.
+
+// air is the book of rights in flight in a family.
+type air struct {
+	count atomic.Int64 // endpoints' rights aloft, to see without the lock that there is nothing to do
+
+	mu    sync.Mutex
+	first *Endpoint        // endpoints that are aloft, the longest first
+	last  *Endpoint        //
+	users map[uint32]int   // rights of any kind that are aloft, by the sender's user
+	drops []endpoint.Right // to be released
+	busy  bool             // somebody is releasing them
+}
+
+// flight is what an endpoint has in the book, guarded by air.mu.
+type flight struct {
+	aloft       int
+	description endpoint.Description
+	prev, next  *Endpoint
+
+	// Of the collector, while it runs.
+	suspect bool
+	open    int // what of aloft is not explained by the queues of suspects
+}
+
+// maxInFlight is how many rights a user other than 0 may have in flight
+// before the next message that has any fails with ETOOMANYREFS: the usual
+// RLIMIT_NOFILE of a process.
+const maxInFlight = 1024
+
+// endpointOf returns the endpoint of this family that a right stands for, or
+// nil.
+func (f *Family) endpointOf(r endpoint.Right) (*Endpoint, endpoint.Description) {
+	d, ok := r.(endpoint.Description)
+	if !ok {
+		return nil, nil
+	}
+	e, ok := d.Endpoint().(*Endpoint)
+	if !ok || e.family != f {
+		return nil, nil
+	}
+	return e, d
+}
+
+// board enters rights that e is about to send.
+func (e *Endpoint) board(rights []endpoint.Right) error {
+	if len(rights) == 0 {
+		return nil
+	}
+	f := e.family
+	a := &f.air
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	user := e.cred.Uid
+	if user != 0 && a.users[user] > maxInFlight {
+		return endpoint.ETOOMANYREFS
+	}
+	if a.users == nil {
+		a.users = make(map[uint32]int)
+	}
+	a.users[user] += len(rights)
+	for _, r := range rights {
+		x, d := f.endpointOf(r)
+		if x == nil {
+			continue
+		}
+		a.count.Add(1)
+		if x.flight.aloft++; x.flight.aloft > 1 {
+			continue
+		}
+		x.flight.description = d
+		x.flight.prev = a.last
+		if a.last != nil {
+			a.last.flight.next = x
+		} else {
+			a.first = x
+		}
+		a.last = x
+	}
+	return nil
+}
+
+// land strikes out rights that e had sent and that are in no queue any more.
+func (e *Endpoint) land(rights []endpoint.Right) {
+	if len(rights) == 0 {
+		return
+	}
+	a := &e.family.air
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e.landLocked(rights)
+}
+
+func (e *Endpoint) landLocked(rights []endpoint.Right) {
+	f := e.family
+	a := &f.air
+	user := e.cred.Uid
+	if a.users[user] -= len(rights); a.users[user] == 0 {
+		delete(a.users, user)
+	}
+	for _, r := range rights {
+		x, _ := f.endpointOf(r)
+		if x == nil {
+			continue
+		}
+		a.count.Add(-1)
+		if x.flight.aloft--; x.flight.aloft > 0 {
+			continue
+		}
+		prev, next := x.flight.prev, x.flight.next
+		if prev != nil {
+			prev.flight.next = next
+		} else {
+			a.first = next
+		}
+		if next != nil {
+			next.flight.prev = prev
+		} else {
+			a.last = prev
+		}
+		x.flight = flight{}
+	}
+}
+
+// Dropped implements endpoint.Carried: if all the references that are left are
+// in flight, this may have been the last way to a circle of them.
+func (e *Endpoint) Dropped(left int) {
+	f := e.family
+	if f.air.count.Load() == 0 {
+		return
+	}
+	f.air.mu.Lock()
+	inFlight := e.flight.aloft >= left
+	f.air.mu.Unlock()
+	if inFlight {
+		f.collect()
+	}
+}
+
+// collect finds endpoints that nothing can reach any more, and drops the
+// rights in their queues. It is called with no lock held.
+func (f *Family) collect() {
+	a := &f.air
+	a.mu.Lock()
+	garbage := a.garbage()
+	var dropped []endpoint.Right
+	for _, e := range garbage {
+		e.eachQueue(func(q *queue) {
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			for i := q.head; i < len(q.segs); i++ {
+				s := &q.segs[i]
+				if s.rights != nil {
+					s.from.landLocked(s.rights)
+					dropped = append(dropped, s.rights...)
+					s.rights = nil
+				}
+			}
+		})
+	}
+	a.mu.Unlock()
+	f.release(dropped)
+}
+
+// garbage returns the endpoints that nothing can reach.
+func (a *air) garbage() []*Endpoint {
+	var suspects []*Endpoint
+	for e := a.first; e != nil; e = e.flight.next {
+		if e.flight.description.References() <= e.flight.aloft {
+			e.flight.suspect, e.flight.open = true, e.flight.aloft
+			suspects = append(suspects, e)
+		}
+	}
+	for _, e := range suspects {
+		e.eachAloft(func(x *Endpoint) {
+			if x.flight.suspect {
+				x.flight.open--
+			}
+		})
+	}
+	var alive []*Endpoint
+	free := func(e *Endpoint) {
+		if e.flight.suspect {
+			e.flight.suspect = false
+			alive = append(alive, e)
+		}
+	}
+	for _, e := range suspects {
+		if e.flight.open > 0 {
+			free(e)
+		}
+	}
+	for len(alive) > 0 {
+		e := alive[len(alive)-1]
+		alive = alive[:len(alive)-1]
+		e.eachAloft(free)
+	}
+	garbage := suspects[:0]
+	for _, e := range suspects {
+		if e.flight.suspect {
+			e.flight.suspect = false
+			garbage = append(garbage, e)
+		}
+	}
+	return garbage
+}
+
+// eachAloft calls do for each right to an endpoint in the queue of e. Called
+// with air.mu held.
+func (e *Endpoint) eachAloft(do func(*Endpoint)) {
+	e.eachQueue(func(q *queue) {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		for _, s := range q.segs[q.head:] {
+			for _, r := range s.rights {
+				if x, _ := e.family.endpointOf(r); x != nil {
+					do(x)
+				}
+			}
+		}
+	})
+}
+
+// eachQueue calls do for the queue of e, or for those of the connections that
+// wait for Accept.
+func (e *Endpoint) eachQueue(do func(*queue)) {
+	if e.state.Load() != listening {
+		do(&e.in)
+		return
+	}
+	e.family.mu.Lock()
+	pending := append([]*Endpoint(nil), e.pending...)
+	e.family.mu.Unlock()
+	for _, p := range pending {
+		do(&p.in)
+	}
+}
+
+// release drops references to what was in flight. It is called without a lock:
+// the last of them closes something, perhaps an endpoint of this family with
+// rights in its own queue. Those are only noted, and released by the call that
+// is busy with it, so that a long chain of endpoints in each other's queues does
+// not become a deep stack.
+func (f *Family) release(rights []endpoint.Right) {
+	if len(rights) == 0 {
+		return
+	}
+	a := &f.air
+	a.mu.Lock()
+	a.drops = append(a.drops, rights...)
+	if a.busy {
+		a.mu.Unlock()
+		return
+	}
+	a.busy = true
+	for len(a.drops) > 0 {
+		drops := a.drops
+		a.drops = nil
+		a.mu.Unlock()
+		for _, r := range drops {
+			r.Release()
+		}
+		a.mu.Lock()
+	}
+	a.busy = false
+	a.mu.Unlock()
+}
