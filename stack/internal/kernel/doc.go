@@ -7,6 +7,7 @@
 // Connect, and of Send on a datagram socket, is followed by an event after a
 // millisecond, because the kernel does not promise one; Accept of a listener
 // that is shut down is EINVAL, which Linux says only to calls that block; after
-// Close Ready says Hup at once. Rights are only counted: as many descriptors are sent, and
-// those that come are closed and given out as empty rights.
+// Close Ready says Hup at once. A right made by Right is a socket's descriptor,
+// and so is one that comes; any other right is sent as a descriptor of
+// /dev/null, and comes as an empty one.
 package kernel

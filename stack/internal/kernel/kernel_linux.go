@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -120,7 +121,12 @@ func (s *socket) Bind(a endpoint.Addr) error {
 	if err != nil {
 		return err
 	}
-	return s.use(func(fd int) error { return unix.Bind(fd, sa) })
+	return s.use(func(fd int) error {
+		if s.af == endpoint.AF_UNIX {
+			return named(unix.SYS_BIND, fd, a.Path)
+		}
+		return unix.Bind(fd, sa)
+	})
 }
 
 func (s *socket) Connect(a endpoint.Addr) error {
@@ -131,7 +137,12 @@ func (s *socket) Connect(a endpoint.Addr) error {
 	if err != nil {
 		return err
 	}
-	err = s.use(func(fd int) error { return unix.Connect(fd, sa) })
+	err = s.use(func(fd int) error {
+		if s.af == endpoint.AF_UNIX {
+			return named(unix.SYS_CONNECT, fd, a.Path)
+		}
+		return unix.Connect(fd, sa)
+	})
 	s.promise(err)
 	return err
 }
@@ -182,8 +193,12 @@ func (s *socket) Send(m endpoint.Message) (n int, err error) {
 			}
 			defer f.Close()
 			var fds []int
-			for range c.Rights {
-				fds = append(fds, int(f.Fd()))
+			for _, r := range c.Rights {
+				if held, ok := r.(*right); ok {
+					fds = append(fds, held.s.fd)
+				} else {
+					fds = append(fds, int(f.Fd()))
+				}
 			}
 			oob = append(oob, unix.UnixRights(fds...)...)
 			continue
@@ -223,7 +238,7 @@ func (s *socket) Recv(req endpoint.RecvRequest) (r endpoint.Received, err error)
 			return err
 		}
 		r.N, r.Size = min(n, req.Len()), n
-		r.Flags = got & (unix.MSG_TRUNC | unix.MSG_CTRUNC | unix.MSG_EOR | unix.MSG_ERRQUEUE)
+		r.Flags = got & (unix.MSG_TRUNC | unix.MSG_CTRUNC | unix.MSG_EOR | unix.MSG_ERRQUEUE | unix.MSG_OOB)
 		if s.typ != endpoint.SOCK_STREAM {
 			r.From = s.addr(sa)
 		}
@@ -256,6 +271,10 @@ func (s *socket) Close() error {
 
 func (s *socket) LocalAddr() (a endpoint.Addr, err error) {
 	err = s.use(func(fd int) error {
+		if s.af == endpoint.AF_UNIX {
+			a, err = nameOf(fd)
+			return err
+		}
 		sa, err := unix.Getsockname(fd)
 		a = s.addr(sa)
 		return err
@@ -375,13 +394,59 @@ func (s *socket) watch(fd int) error {
 	return nil
 }
 
-// opaque stands for a descriptor that came and was closed.
+// opaque stands for a descriptor of no socket that came and was closed.
 type opaque struct{}
 
 func (opaque) Retain()  {}
 func (opaque) Release() {}
 
-// unpack reads control messages, and closes descriptors among them.
+// right is a descriptor that is sent, or that came.
+type right struct {
+	refs atomic.Int32
+	s    *socket
+}
+
+// Right returns a right that stands for a socket of this package: a descriptor
+// of its own, which is closed when the right is released.
+func Right(e endpoint.Endpoint) (endpoint.Right, error) {
+	s := e.(*socket)
+	r := &right{s: &socket{af: s.af, typ: s.typ, fd: -1}}
+	r.refs.Store(1)
+	err := s.use(func(fd int) (err error) {
+		r.s.fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		return err
+	})
+	return r, err
+}
+
+func (r *right) Retain() { r.refs.Add(1) }
+
+func (r *right) Release() {
+	if r.refs.Add(-1) == 0 {
+		r.s.Close()
+	}
+}
+
+// Endpoint implements endpoint.Description.
+func (r *right) Endpoint() endpoint.Endpoint { return r.s }
+
+// References implements endpoint.Description.
+func (r *right) References() int { return int(r.refs.Load()) }
+
+// received returns what a descriptor that came stands for.
+func received(fd int) endpoint.Right {
+	af, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err != nil {
+		unix.Close(fd)
+		return opaque{}
+	}
+	typ, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	r := &right{s: &socket{af: af, typ: typ, fd: fd}}
+	r.refs.Store(1)
+	return r
+}
+
+// unpack reads control messages.
 func unpack(oob []byte) ([]endpoint.Control, error) {
 	msgs, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
@@ -397,8 +462,7 @@ func unpack(oob []byte) ([]endpoint.Control, error) {
 			}
 			c.Data = nil
 			for _, fd := range fds {
-				unix.Close(fd)
-				c.Rights = append(c.Rights, opaque{})
+				c.Rights = append(c.Rights, received(fd))
 			}
 		}
 		items = append(items, c)

@@ -62,3 +62,38 @@ func pack(c endpoint.Control) []byte {
 	copy(b[unix.CmsgLen(0):], c.Data)
 	return b
 }
+
+// sockaddr is a struct sockaddr_un with room for one byte more: package unix
+// has no path of 108 bytes, and no NUL in a name.
+type sockaddr struct {
+	family uint16
+	path   [109]byte
+}
+
+// named calls bind(2) or connect(2) with a name of AF_UNIX.
+func named(call uintptr, fd int, name string) error {
+	sa := sockaddr{family: unix.AF_UNIX}
+	size := 2 + copy(sa.path[:], name)
+	if name != "" && name[0] != 0 && len(name) < len(sa.path)-1 {
+		size++ // the NUL
+	}
+	if _, _, errno := unix.Syscall(call, uintptr(fd), uintptr(unsafe.Pointer(&sa)), uintptr(size)); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// nameOf calls getsockname(2) on AF_UNIX.
+func nameOf(fd int) (endpoint.Addr, error) {
+	var sa sockaddr
+	size := uint32(unsafe.Sizeof(sa))
+	_, _, errno := unix.Syscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)))
+	if errno != 0 {
+		return endpoint.Addr{}, errno
+	}
+	name := sa.path[:size-2]
+	if size > 2 && name[0] != 0 {
+		name = name[:size-3] // without its NUL, which the kernel counts even where it does not fit
+	}
+	return endpoint.Unix(string(name)), nil
+}

@@ -42,6 +42,8 @@ type Family struct {
 	live   *Endpoint  // all endpoints not yet closed
 	lives  int        // how many
 
+	tryMu sync.Mutex // a leaf, under a queue's mu
+
 	air air // rights in flight
 }
 

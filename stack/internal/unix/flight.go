@@ -20,8 +20,8 @@ import (
 // Whatever is aloft in the queue of a suspect is taken off a copy of the second
 // number. A suspect with some left is aloft in a queue that somebody can still
 // read; it is freed from suspicion, and with it all that is aloft in its queue,
-// and so on. The others are garbage. Their rights are taken out of the queues
-// and released, which closes them the usual way.
+// and so on. The others are garbage. Their queues are emptied and the rights
+// released, which closes them the usual way.
 //
 // The books are written before a message enters a queue and after it has left
 // it, so at any moment they have at least what is in the queues. What they have
@@ -36,7 +36,7 @@ import (
 // A listener's queue is those of the connections that wait for Accept.
 //
 // Locks: air.mu is taken with none of the others held; the collector takes
-// family.mu and the queues' under it.
+// family.mu and the mu of queues under it, and asks Descriptions under it.
 
 // air is the book of rights in flight in a family.
 type air struct {
@@ -50,7 +50,8 @@ type air struct {
 	busy  bool             // somebody is releasing them
 }
 
-// flight is what an endpoint has in the book, guarded by air.mu.
+// flight is what an endpoint has in the book while it is aloft, guarded by
+// air.mu.
 type flight struct {
 	aloft       int
 	description endpoint.Description
@@ -103,11 +104,11 @@ func (e *Endpoint) board(rights []endpoint.Right) error {
 			continue
 		}
 		a.count.Add(1)
-		if x.flight.aloft++; x.flight.aloft > 1 {
+		if x.flight != nil {
+			x.flight.aloft++
 			continue
 		}
-		x.flight.description = d
-		x.flight.prev = a.last
+		x.flight = &flight{aloft: 1, description: d, prev: a.last}
 		if a.last != nil {
 			a.last.flight.next = x
 		} else {
@@ -123,15 +124,10 @@ func (e *Endpoint) land(rights []endpoint.Right) {
 	if len(rights) == 0 {
 		return
 	}
-	a := &e.family.air
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	e.landLocked(rights)
-}
-
-func (e *Endpoint) landLocked(rights []endpoint.Right) {
 	f := e.family
 	a := &f.air
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	user := e.cred.Uid
 	if a.users[user] -= len(rights); a.users[user] == 0 {
 		delete(a.users, user)
@@ -156,7 +152,7 @@ func (e *Endpoint) landLocked(rights []endpoint.Right) {
 		} else {
 			a.last = prev
 		}
-		x.flight = flight{}
+		x.flight = nil
 	}
 }
 
@@ -168,35 +164,28 @@ func (e *Endpoint) Dropped(left int) {
 		return
 	}
 	f.air.mu.Lock()
-	inFlight := e.flight.aloft >= left
+	inFlight := e.flight != nil && e.flight.aloft >= left
 	f.air.mu.Unlock()
 	if inFlight {
 		f.collect()
 	}
 }
 
-// collect finds endpoints that nothing can reach any more, and drops the
-// rights in their queues. It is called with no lock held.
+// collect finds endpoints that nothing can reach any more, and drops what is in
+// their queues. It is called with no lock held. What is garbage stays so, and to
+// purge a queue twice does no harm, so the lock is not needed for that.
 func (f *Family) collect() {
-	a := &f.air
-	a.mu.Lock()
-	garbage := a.garbage()
-	var dropped []endpoint.Right
-	for _, e := range garbage {
-		e.eachQueue(func(q *queue) {
-			q.mu.Lock()
-			defer q.mu.Unlock()
-			for i := q.head; i < len(q.segs); i++ {
-				s := &q.segs[i]
-				if s.rights != nil {
-					s.from.landLocked(s.rights)
-					dropped = append(dropped, s.rights...)
-					s.rights = nil
-				}
-			}
-		})
+	f.air.mu.Lock()
+	var queues []*queue
+	for _, e := range f.air.garbage() {
+		e.eachQueue(func(q *queue) { queues = append(queues, q) })
 	}
-	a.mu.Unlock()
+	f.air.mu.Unlock()
+	var dropped []endpoint.Right
+	for _, q := range queues {
+		_, rights := q.purge()
+		dropped = append(dropped, rights...)
+	}
 	f.release(dropped)
 }
 

@@ -26,7 +26,7 @@ func TestAgainstLinux(t *testing.T) {
 		{"dgram", endpoint.SOCK_DGRAM},
 		{"seqpacket", endpoint.SOCK_SEQPACKET},
 	} {
-		for _, s := range scripts {
+		for _, s := range all() {
 			t.Run(typ.name+"/"+s.name, func(t *testing.T) {
 				linux := newStage(t, typ.typ, kernel.Family{AF: endpoint.AF_UNIX}, true)
 				s.play(linux)
@@ -70,15 +70,18 @@ type stage struct {
 	dir    string
 	prefix string // of abstract names
 	unlink func(string) error
+	real   bool
 	log    []string
 	names  map[endpoint.Endpoint]string
+	held   map[endpoint.Endpoint]*description
 }
 
 func newStage(t *testing.T, typ int, f interface {
 	endpoint.Family
 	endpoint.Pairer
 }, real bool) *stage {
-	s := &stage{t: t, typ: typ, family: f, names: make(map[endpoint.Endpoint]string)}
+	s := &stage{t: t, typ: typ, family: f, real: real, names: make(map[endpoint.Endpoint]string),
+		held: make(map[endpoint.Endpoint]*description)}
 	s.cred = endpoint.Cred{Pid: int32(os.Getpid()), Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid())}
 	s.dir = "/run"
 	s.unlink = func(path string) error {

@@ -454,8 +454,8 @@ func (q *queue) recycle(c *chunk) {
 	}
 }
 
-// purge drops everything for good, and returns whether there was anything and
-// the rights to release.
+// purge drops everything for good, and returns whether there was anything to
+// receive and the rights to release.
 func (q *queue) purge() (any bool, rights []endpoint.Right) {
 	q.reading.Lock()
 	q.writing.Lock()
@@ -468,12 +468,15 @@ func (q *queue) purge() (any bool, rights []endpoint.Right) {
 	q.mu.Unlock()
 	q.writing.Unlock()
 	q.reading.Unlock()
+	if len(segs) > 0 {
+		any = len(segs) > 1 || segs[0].urgent != gap
+	}
 	for _, s := range segs {
 		s.from.release(int64(s.n), int64(s.charge))
 		s.from.land(s.rights)
 		rights = append(rights, s.rights...)
 	}
-	return len(segs) > 0, rights
+	return any, rights
 }
 
 // cursor goes through buffers.

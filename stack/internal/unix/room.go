@@ -1,18 +1,11 @@
 package unix
 
-import "sync"
+import "slices"
 
 // Datagrams have a limit of their own: the queue that they go to. A sender
 // that finds it full is noted there, in turn, and told when there is room. An
 // endpoint may have tried several queues; the list of those lets Close take it
 // out of each.
-
-// trying is where an endpoint waits for room.
-type trying struct {
-	mu     sync.Mutex // a leaf, under a queue's
-	queues []*queue
-	closed bool
-}
 
 // full reports whether a datagram of an endpoint that is not the peer has to
 // wait. Called with mu held.
@@ -21,34 +14,21 @@ func (q *queue) full() bool { return len(q.segs)-q.head > maxDatagrams }
 // await puts e among those who are told when there is room. Called with mu
 // held.
 func (q *queue) await(e *Endpoint) {
-	t := &e.trying
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed || t.has(q) >= 0 {
+	e.family.tryMu.Lock()
+	defer e.family.tryMu.Unlock()
+	if e.state.Load() == closed || slices.Contains(e.trying, q) {
 		return
 	}
-	t.queues = append(t.queues, q)
+	e.trying = append(e.trying, q)
 	q.waiters = append(q.waiters, e)
 }
 
-// has returns the index of q, or -1. Called with mu held.
-func (t *trying) has(q *queue) int {
-	for i, at := range t.queues {
-		if at == q {
-			return i
-		}
-	}
-	return -1
-}
-
-// forget undoes await. Called with the queue's mu held.
-func (t *trying) forget(q *queue) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if i := t.has(q); i >= 0 {
-		last := len(t.queues) - 1
-		t.queues[i], t.queues[last] = t.queues[last], nil
-		t.queues = t.queues[:last]
+// forget undoes the endpoint's half of await. Called with the queue's mu held.
+func (e *Endpoint) forget(q *queue) {
+	e.family.tryMu.Lock()
+	defer e.family.tryMu.Unlock()
+	if i := slices.Index(e.trying, q); i >= 0 {
+		e.trying = slices.Delete(e.trying, i, i+1)
 	}
 }
 
@@ -58,7 +38,7 @@ func (q *queue) takeWaiters() []*Endpoint {
 	woken := q.waiters
 	q.waiters = nil
 	for _, w := range woken {
-		w.trying.forget(q)
+		w.forget(q)
 	}
 	return woken
 }
@@ -67,29 +47,24 @@ func (q *queue) takeWaiters() []*Endpoint {
 func (q *queue) leave(e *Endpoint) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for i, w := range q.waiters {
-		if w == e {
-			q.waiters = append(q.waiters[:i], q.waiters[i+1:]...)
-			break
-		}
+	if i := slices.Index(q.waiters, e); i >= 0 {
+		q.waiters = slices.Delete(q.waiters, i, i+1)
 	}
-	e.trying.forget(q)
+	e.forget(q)
 }
 
-// stopTrying takes an endpoint that closes out of all queues.
+// stopTrying takes an endpoint that is closed out of all queues.
 func (e *Endpoint) stopTrying() {
-	t := &e.trying
-	t.mu.Lock()
-	t.closed = true
-	queues := append([]*queue(nil), t.queues...)
-	t.mu.Unlock()
+	e.family.tryMu.Lock()
+	queues := slices.Clone(e.trying)
+	e.family.tryMu.Unlock()
 	for _, q := range queues {
 		q.leave(e)
 	}
 }
 
-// roomAt reports whether p's queue has room for a datagram of e. If not, e
-// hears when it has.
+// roomAt reports whether p's queue has room for a datagram of e, whether or not
+// p takes any. If not, e hears when it has.
 func (e *Endpoint) roomAt(p *Endpoint) bool {
 	if p == e || p.peer.Load() == e {
 		return true
@@ -97,7 +72,7 @@ func (e *Endpoint) roomAt(p *Endpoint) bool {
 	q := &p.in
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if p.shut.Load()&shutRead != 0 || !q.full() {
+	if !q.full() {
 		return true
 	}
 	q.await(e)

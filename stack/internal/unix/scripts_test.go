@@ -3,6 +3,7 @@
 package unix
 
 import (
+	"slices"
 	"strings"
 
 	"usersock/stack/endpoint"
@@ -14,12 +15,19 @@ const (
 	oobMsg = endpoint.MSG_OOB
 )
 
-// scripts are played over each type of socket, also where they make little
+// A script is played over each type of socket, also where it makes little
 // sense: the errors have to be the same.
-var scripts = []struct {
+type script struct {
 	name string
 	play func(*stage)
-}{
+}
+
+// all returns the scripts of all files.
+func all() []script {
+	return slices.Concat(scripts, bufferScripts, urgentScripts, flightScripts, datagramScripts, edgeScripts)
+}
+
+var scripts = []script{
 	{"open", func(s *stage) {
 		for _, typ := range []int{0, 1, 2, 3, 4, 5, 6, 10} {
 			for _, proto := range []int{0, 1, 2} {
@@ -343,9 +351,7 @@ var scripts = []struct {
 		a, b := s.pair()
 		s.send(a, "ab")
 		s.sendMsg(a, withItems(rightsItem(2)), "cd")
-		if s.typ != endpoint.SOCK_STREAM { // where Linux gives rights beyond the bytes
-			s.recvMsg(b, 2, peek, true)
-		}
+		s.recvMsg(b, 2, peek, true)
 		s.recvMsg(b, 2, 0, true)
 		s.recvMsg(b, 2, 0, true)
 	}},

@@ -188,14 +188,21 @@ func (e *Endpoint) sendTo(to name, bufs [][]byte, n int, a ancillary) error {
 	if other := p.peer.Load(); other != nil && other != e && e.typ == endpoint.SOCK_DGRAM {
 		return endpoint.EPERM
 	}
-	if a.rights != nil && p.noRights.Load() && p.shut.Load()&shutRead == 0 {
-		return endpoint.EPERM
-	}
 	q := &p.in
 	q.writing.Lock()
-	if e.typ == endpoint.SOCK_DGRAM && !e.roomAt(p) {
+	switch deaf := p.shut.Load()&shutRead != 0; {
+	case deaf: // put says so
+	case a.rights != nil && p.noRights.Load():
+		err = endpoint.EPERM
+	case e.typ == endpoint.SOCK_DGRAM && !e.roomAt(p):
+		// Who is shut down or closes now wakes those who wait for room.
+		if p.shut.Load()&shutRead == 0 {
+			err = endpoint.EAGAIN
+		}
+	}
+	if err != nil {
 		q.writing.Unlock()
-		return endpoint.EAGAIN
+		return err
 	}
 	s := segment{from: e, cred: e.credFor(p, a), rights: a.rights}
 	if p.stamp.Load() != 0 {

@@ -60,8 +60,8 @@ type Endpoint struct {
 
 	stored stored // the other options
 
-	trying trying // where datagrams wait for room
-	flight flight // the endpoint itself in flight, guarded by family.air.mu
+	trying []*queue // where datagrams wait for room, guarded by family.tryMu
+	flight *flight  // the endpoint itself in flight, guarded by family.air.mu
 
 	prevLive, nextLive *Endpoint // guarded by family.liveMu
 

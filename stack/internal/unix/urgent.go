@@ -90,8 +90,7 @@ func (q *queue) takeUrgent(h how) (p portion, err error) {
 			continue
 		}
 		p.found, p.urgent, p.from = true, true, s.from
-		p.n = min(h.size, 1)
-		p.size = p.n
+		p.n, p.size = min(h.size, 1), 1
 		if !h.peek {
 			s.urgent = gap
 			s.n = 0
