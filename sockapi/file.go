@@ -33,7 +33,7 @@ type file struct {
 	watching atomic.Int32 // length of watches, so that the sink need not lock
 	notified atomic.Bool  // the endpoint has its sink
 
-	mu      sync.Mutex // a leaf: nothing is called while it is held
+	mu      sync.Mutex // while it is held only a Poller's is taken
 	watches *watch
 
 	writing turn // of Conn.Write
@@ -57,7 +57,10 @@ func (f *file) Event(e endpoint.Events) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for w := f.watches; w != nil; w = w.next {
-		if (w.want|endpoint.Always)&e != 0 {
+		switch {
+		case w.interest != nil:
+			w.interest.event(e)
+		case (w.want|endpoint.Always)&e != 0:
 			w.waiter.signal()
 		}
 	}
@@ -132,10 +135,12 @@ func (f *file) takeLater() error {
 // Retain adds a reference, for a right in flight.
 func (f *file) Retain() { f.refs.Add(1) }
 
-// Release drops a reference; the last one closes the endpoint.
+// Release drops a reference; the last one takes the description out of all
+// Pollers and closes the endpoint.
 func (f *file) Release() {
 	switch left := f.refs.Add(-1); {
 	case left == 0:
+		f.leavePollers()
 		f.ep.Close()
 	case f.carried != nil:
 		f.carried.Dropped(int(left))

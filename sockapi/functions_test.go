@@ -22,7 +22,7 @@ import (
 func TestInterfaces(t *testing.T) {
 	n, _ := hosts(t)
 	list := n.IfNameindex()
-	if len(list) != 2 || list[0].Name != "lo" || list[1].Name != "eth0" {
+	if len(list) != 2 || list[0].Name != "lo" || list[1] != (NameIndex{list[1].Index, "eth0"}) {
 		t.Fatalf("%v", list)
 	}
 	for _, in := range list {

@@ -32,7 +32,8 @@ type Net struct {
 	cred     endpoint.Cred
 	resolver *resolver.Resolver
 	timeout  atomic.Int64
-	waiters  sync.Pool // of *waiter
+	waiters  sync.Pool     // of *waiter
+	pollers  atomic.Uint64 // how many were made
 
 	mu     sync.Mutex // for the table only
 	table  []*desc    // by descriptor; the first three stay empty

@@ -61,9 +61,11 @@ func (n *Net) putWaiter(w *waiter) {
 	n.waiters.Put(w)
 }
 
-// A watch says that a waiter wants to hear of a description's events.
+// A watch says that a waiter, or a Poller, wants to hear of a description's
+// events.
 type watch struct {
 	waiter     *waiter
+	interest   *interest // a Poller's; nil for a waiter
 	owner      *desc // whose close ends the wait; nil for none
 	want       endpoint.Events
 	prev, next *watch
