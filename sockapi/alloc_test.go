@@ -114,6 +114,7 @@ func TestAllocations(t *testing.T) {
 	check(t, err)
 	dc, ec := d.PacketConn(), e.PacketConn()
 	target := ec.LocalAddr().(*net.UDPAddr).AddrPort()
+	lists, inlists := [][]byte{out[:3], out[3:]}, [][]byte{in[:1], in[1:]}
 	for _, m := range []struct {
 		name string
 		most float64
@@ -145,6 +146,21 @@ func TestAllocations(t *testing.T) {
 				return err
 			}
 			_, _, err := ec.ReadFromUDPAddrPort(in)
+			return err
+		}},
+		{"WriteMsgUDPAddrPort and ReadMsgUDPAddrPort", datagram, func() error {
+			if _, _, err := dc.WriteMsgUDPAddrPort(out, nil, target); err != nil {
+				return err
+			}
+			_, _, _, _, err := ec.ReadMsgUDPAddrPort(in, nil)
+			return err
+		}},
+		// The list of buffers.
+		{"Sendmsg and RecvmsgInto", stream + 1, func() error {
+			if _, err := c.Sendmsg(lists, nil, 0, nil); err != nil {
+				return err
+			}
+			_, _, _, _, err := s.RecvmsgInto(inlists, 0)
 			return err
 		}},
 		// The address is a string and an interface.

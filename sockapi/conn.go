@@ -49,6 +49,7 @@ var (
 	_ syscall.Conn   = (*Conn)(nil)
 	_ net.Conn       = (*PacketConn)(nil)
 	_ net.PacketConn = (*PacketConn)(nil)
+	_ syscall.Conn   = (*PacketConn)(nil)
 	_ net.Listener   = (*Listener)(nil)
 )
 
@@ -79,9 +80,13 @@ func (c *endpointConn) init(s *Socket) {
 	case AF_UNIX:
 		c.network = [...]string{SOCK_STREAM: "unix", SOCK_DGRAM: "unixgram", SOCK_SEQPACKET: "unixpacket"}[min(s.typ, SOCK_SEQPACKET)]
 	default:
-		c.network = "udp"
-		if s.typ == SOCK_STREAM {
+		switch s.typ {
+		case SOCK_STREAM:
 			c.network = "tcp"
+		case SOCK_RAW:
+			c.network = "ip"
+		default:
+			c.network = "udp"
 		}
 	}
 	c.local, c.remote = c.now(s.localAddr), c.now(s.peerAddr)
@@ -104,8 +109,11 @@ func (n *Net) goAddr(network string, a endpoint.Addr) net.Addr {
 	if a.Scope != 0 {
 		zone = n.zone(a.Scope)
 	}
-	if network == "tcp" {
+	switch network {
+	case "tcp":
 		return &net.TCPAddr{IP: ip.AsSlice(), Port: int(a.Port), Zone: zone}
+	case "ip":
+		return &net.IPAddr{IP: ip.AsSlice(), Zone: zone}
 	}
 	return &net.UDPAddr{IP: ip.AsSlice(), Port: int(a.Port), Zone: zone}
 }
@@ -173,7 +181,7 @@ func (c *endpointConn) Read(p []byte) (int, error) {
 		_, err := c.s.use()
 		return 0, c.opError("read", nil, err)
 	}
-	n, _, err := c.s.recvRaw(p, 0, limit{until: noLimit, deadline: &c.reading})
+	n, _, err := c.s.recvRaw(p, 0, c.readLimit())
 	if err != nil {
 		return 0, c.opError("read", nil, err)
 	}
@@ -191,7 +199,7 @@ func (c *endpointConn) Write(p []byte) (int, error) {
 }
 
 func (c *endpointConn) write(p []byte) (int, error) {
-	lim := limit{until: noLimit, deadline: &c.writing}
+	lim := c.writeLimit()
 	if c.s.typ != SOCK_STREAM {
 		return c.s.sendRaw(p, endpoint.Addr{}, 0, lim, false)
 	}
@@ -279,33 +287,6 @@ func (c *endpointConn) shut(how int) error {
 	return d.outcome(d.file.ep.Shutdown(how))
 }
 
-// SetNoDelay sets TCP_NODELAY.
-func (c *Conn) SetNoDelay(on bool) error {
-	return c.opError("set", nil, c.s.setFlag(IPPROTO_TCP, TCP_NODELAY, on))
-}
-
-// SetKeepAlive sets SO_KEEPALIVE.
-func (c *Conn) SetKeepAlive(on bool) error {
-	return c.opError("set", nil, c.s.setFlag(SOL_SOCKET, SO_KEEPALIVE, on))
-}
-
-// SetLinger sets SO_LINGER: a negative number of seconds turns it off.
-func (c *Conn) SetLinger(seconds int) error {
-	var value [8]byte
-	endpoint.PutLinger(value[:], seconds >= 0, time.Duration(max(seconds, 0))*time.Second)
-	return c.opError("set", nil, c.s.setRaw(SOL_SOCKET, SO_LINGER, value[:]))
-}
-
-// SetReadBuffer sets SO_RCVBUF, in bytes.
-func (c *endpointConn) SetReadBuffer(bytes int) error {
-	return c.opError("set", nil, c.s.setInt(SOL_SOCKET, SO_RCVBUF, bytes))
-}
-
-// SetWriteBuffer sets SO_SNDBUF, in bytes.
-func (c *endpointConn) SetWriteBuffer(bytes int) error {
-	return c.opError("set", nil, c.s.setInt(SOL_SOCKET, SO_SNDBUF, bytes))
-}
-
 func (s *Socket) setFlag(level, name int, on bool) error {
 	value := 0
 	if on {
@@ -327,65 +308,6 @@ func (c *endpointConn) SyscallConn() (syscall.RawConn, error) {
 	return nil, c.opError("raw-control", nil, errors.ErrUnsupported)
 }
 
-// ReadFrom receives a datagram and its sender.
-func (c *PacketConn) ReadFrom(p []byte) (int, net.Addr, error) {
-	n, from, err := c.s.recvRaw(p, 0, limit{until: noLimit, deadline: &c.reading})
-	if err != nil {
-		return 0, nil, c.opError("read", nil, err)
-	}
-	if n == 0 && c.s.typ == SOCK_SEQPACKET && len(p) > 0 {
-		return 0, nil, io.EOF
-	}
-	if from.IsZero() {
-		return n, nil, nil
-	}
-	return n, c.s.desc.net.goAddr(c.network, from), nil
-}
-
-// ReadFromUDPAddrPort is ReadFrom without allocation. An IPv4 sender is an
-// IPv4 address, also on a dual-stack socket.
-func (c *PacketConn) ReadFromUDPAddrPort(p []byte) (int, netip.AddrPort, error) {
-	n, from, err := c.s.recvRaw(p, 0, limit{until: noLimit, deadline: &c.reading})
-	if err != nil {
-		return 0, netip.AddrPort{}, c.opError("read", nil, err)
-	}
-	ip := from.IP.Unmap()
-	if from.Scope != 0 {
-		ip = ip.WithZone(c.s.desc.net.zone(from.Scope))
-	}
-	return n, netip.AddrPortFrom(ip, from.Port), nil
-}
-
-// WriteTo sends a datagram to a *net.UDPAddr or *net.UnixAddr. On a connected
-// socket it is EISCONN, as with package net.
-func (c *PacketConn) WriteTo(p []byte, to net.Addr) (int, error) {
-	a, err := c.fromGo(to)
-	if err == nil && c.remote != nil {
-		err = endpoint.EISCONN
-	}
-	n := 0
-	if err == nil {
-		n, err = c.s.sendRaw(p, a, 0, limit{until: noLimit, deadline: &c.writing}, false)
-	}
-	return n, c.opError("write", to, err)
-}
-
-// WriteToUDPAddrPort is WriteTo without allocation.
-func (c *PacketConn) WriteToUDPAddrPort(p []byte, to netip.AddrPort) (int, error) {
-	a, err := c.s.desc.net.fromAddrPort(c.s.family, to)
-	if err == nil && c.remote != nil {
-		err = endpoint.EISCONN
-	}
-	n := 0
-	if err == nil {
-		n, err = c.s.sendRaw(p, a, 0, limit{until: noLimit, deadline: &c.writing}, false)
-	}
-	if err != nil {
-		return n, c.opError("write", net.UDPAddrFromAddrPort(to), err)
-	}
-	return n, nil
-}
-
 func (c *endpointConn) fromGo(a net.Addr) (endpoint.Addr, error) {
 	switch a := a.(type) {
 	case *net.UDPAddr:
@@ -400,6 +322,15 @@ func (c *endpointConn) fromGo(a net.Addr) (endpoint.Addr, error) {
 			}
 		}
 		return c.s.desc.net.fromAddrPort(c.s.family, ap)
+	case *net.IPAddr:
+		if a == nil {
+			return endpoint.Addr{}, endpoint.EDESTADDRREQ
+		}
+		ip, _ := netip.AddrFromSlice(a.IP)
+		if c.s.family == AF_INET {
+			ip = ip.Unmap()
+		}
+		return c.s.desc.net.fromAddrPort(c.s.family, netip.AddrPortFrom(ip.WithZone(a.Zone), 0))
 	case *net.UnixAddr:
 		if a == nil {
 			return endpoint.Addr{}, endpoint.EDESTADDRREQ
@@ -465,7 +396,7 @@ func (n *Net) scope(zone string) (uint32, error) {
 
 // Accept waits for a connection.
 func (l *Listener) Accept() (net.Conn, error) {
-	s, _, err := l.s.accept(limit{until: noLimit, deadline: &l.reading})
+	s, _, err := l.s.accept(l.readLimit())
 	if err != nil {
 		var e *Error
 		if errors.As(err, &e) {

@@ -5,7 +5,8 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"time"
+	"strconv"
+	"strings"
 
 	"usersock/stack/endpoint"
 )
@@ -15,29 +16,51 @@ type network struct {
 	name   string
 	family int // AF_UNSPEC: both versions of IP
 	typ    int
+	proto  int // of a raw socket
 }
 
 // networks is the table of them.
 var networks = [...]network{
-	{"tcp", AF_UNSPEC, SOCK_STREAM},
-	{"tcp4", AF_INET, SOCK_STREAM},
-	{"tcp6", AF_INET6, SOCK_STREAM},
-	{"udp", AF_UNSPEC, SOCK_DGRAM},
-	{"udp4", AF_INET, SOCK_DGRAM},
-	{"udp6", AF_INET6, SOCK_DGRAM},
-	{"unix", AF_UNIX, SOCK_STREAM},
-	{"unixgram", AF_UNIX, SOCK_DGRAM},
-	{"unixpacket", AF_UNIX, SOCK_SEQPACKET},
+	{"tcp", AF_UNSPEC, SOCK_STREAM, 0},
+	{"tcp4", AF_INET, SOCK_STREAM, 0},
+	{"tcp6", AF_INET6, SOCK_STREAM, 0},
+	{"udp", AF_UNSPEC, SOCK_DGRAM, 0},
+	{"udp4", AF_INET, SOCK_DGRAM, 0},
+	{"udp6", AF_INET6, SOCK_DGRAM, 0},
+	{"unix", AF_UNIX, SOCK_STREAM, 0},
+	{"unixgram", AF_UNIX, SOCK_DGRAM, 0},
+	{"unixpacket", AF_UNIX, SOCK_SEQPACKET, 0},
+	{"ip", AF_UNSPEC, SOCK_RAW, 0},
+	{"ip4", AF_INET, SOCK_RAW, 0},
+	{"ip6", AF_INET6, SOCK_RAW, 0},
 }
 
-func findNetwork(name string) (network, error) {
+// findNetwork knows the networks of package net: an "ip" has a protocol behind
+// it, a number or a name, as in ip4:icmp.
+func (n *Net) findNetwork(name string) (network, error) {
+	base, proto, colon := strings.Cut(name, ":")
 	for _, nw := range networks {
-		if nw.name == name {
+		if nw.name != base || colon != (nw.typ == SOCK_RAW) {
+			continue
+		}
+		if !colon {
 			return nw, nil
 		}
+		number, err := strconv.Atoi(proto)
+		if err != nil {
+			number, err = n.Getprotobyname(proto)
+		}
+		if err != nil || number < 0 || number > 255 {
+			break
+		}
+		nw.proto = number
+		return nw, nil
 	}
 	return network{}, net.UnknownNetworkError(name)
 }
+
+// kind is the network without version and protocol, for addresses.
+func (nw network) kind() string { return strings.TrimRight(nw.name, "46") }
 
 // What package net sets on every TCP connection, in seconds and probes.
 const (
@@ -66,11 +89,12 @@ func (n *Net) Dial(network, address string) (net.Conn, error) {
 
 // DialContext connects to an address, as (*net.Dialer).DialContext does. The
 // networks are tcp, udp (also with 4 or 6 behind), unix, unixgram and
-// unixpacket. Names are resolved by this Net's resolver, and their addresses
+// unixpacket, and ip:proto, ip4:proto and ip6:proto of raw sockets, where the
+// protocol is a number or a name and the address has no port. Names are resolved by this Net's resolver, and their addresses
 // tried one after the other; an empty host is the loopback address. The result
 // is a [*Conn] or a [*PacketConn].
 func (n *Net) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	nw, err := findNetwork(network)
+	nw, err := n.findNetwork(network)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
@@ -101,7 +125,7 @@ func (n *Net) DialContext(ctx context.Context, network, address string) (net.Con
 			break
 		}
 	}
-	return nil, dialError(network, n.goAddr(network[:3], last), lastOf(all))
+	return nil, dialError(network, n.goAddr(nw.kind(), last), lastOf(all))
 }
 
 // goConn is the adapter that fits the socket's type.
@@ -132,7 +156,7 @@ func (n *Net) dialOne(ctx context.Context, nw network, a endpoint.Addr) (*Socket
 	if n.stack.Virtual() != nil {
 		n.gate(-1, nil, nw.name+" "+a.String())
 	}
-	s, err := n.socket(a.Family, nw.typ, 0)
+	s, err := n.socket(a.Family, nw.typ, nw.proto)
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +170,9 @@ func (n *Net) dialOne(ctx context.Context, nw network, a endpoint.Addr) (*Socket
 // targets returns the addresses that host:port stands for, literals without a
 // look-up.
 func (n *Net) targets(ctx context.Context, nw network, address string, flags int) ([]endpoint.Addr, error) {
+	if nw.typ == SOCK_RAW { // without a port
+		address = net.JoinHostPort(strings.Trim(address, "[]"), "0")
+	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
@@ -164,7 +191,11 @@ func (n *Net) targets(ctx context.Context, nw network, address string, flags int
 	if port == "" {
 		port = "0"
 	}
-	infos, err := n.resolver.Getaddrinfo(ctx, host, port, nw.family, nw.typ, 0, flags)
+	typ := nw.typ
+	if typ == SOCK_RAW {
+		typ = SOCK_DGRAM // no service goes with it
+	}
+	infos, err := n.resolver.Getaddrinfo(ctx, host, port, nw.family, typ, 0, flags)
 	if err != nil {
 		return nil, err
 	}
@@ -192,8 +223,8 @@ func (n *Net) Listen(network, address string) (net.Listener, error) {
 }
 
 func (n *Net) listen(network, address string) (*Listener, error) {
-	nw, err := findNetwork(network)
-	if err != nil || nw.typ == SOCK_DGRAM {
+	nw, err := n.findNetwork(network)
+	if err != nil || nw.typ == SOCK_DGRAM || nw.typ == SOCK_RAW {
 		return nil, net.UnknownNetworkError(network)
 	}
 	s, err := n.bound(nw, address)
@@ -212,11 +243,11 @@ func (n *Net) listen(network, address string) (*Listener, error) {
 	return l, nil
 }
 
-// ListenPacket opens a udp, udp4, udp6 or unixgram socket on an address, as
-// net.ListenPacket does. The result is a [*PacketConn].
+// ListenPacket opens a udp, udp4, udp6, unixgram, ip:proto, ip4:proto or
+// ip6:proto socket on an address, as net.ListenPacket does. The result is a [*PacketConn].
 func (n *Net) ListenPacket(network, address string) (net.PacketConn, error) {
-	nw, err := findNetwork(network)
-	if err == nil && nw.typ != SOCK_DGRAM {
+	nw, err := n.findNetwork(network)
+	if err == nil && nw.typ != SOCK_DGRAM && nw.typ != SOCK_RAW {
 		err = net.UnknownNetworkError(network)
 	}
 	var s *Socket
@@ -256,12 +287,15 @@ func (n *Net) bound(nw network, address string) (*Socket, error) {
 		}
 		return n.bindNew(nw, AF_UNIX, a, false)
 	}
-	if address == "" { // package net: any address and port
-		address = ":0"
-	}
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
+	host := strings.Trim(address, "[]")
+	if nw.typ != SOCK_RAW {
+		if address == "" { // package net: any address and port
+			address = ":0"
+		}
+		var err error
+		if host, _, err = net.SplitHostPort(address); err != nil {
+			return nil, err
+		}
 	}
 	targets, err := n.targets(context.Background(), nw, address, AI_PASSIVE)
 	if err != nil {
@@ -273,7 +307,7 @@ func (n *Net) bound(nw network, address string) (*Socket, error) {
 			a = other // of a name's addresses package net takes an IPv4 one
 		}
 	}
-	dual := (host == "" || a.IP == netip.IPv6Unspecified()) && nw.family == AF_UNSPEC && n.stack.Serves(AF_INET6) && n.stack.Serves(AF_INET)
+	dual := (host == "" || a.IP == netip.IPv6Unspecified()) && nw.family == AF_UNSPEC && nw.typ != SOCK_RAW && n.stack.Serves(AF_INET6) && n.stack.Serves(AF_INET)
 	if dual {
 		a = endpoint.Addr{Family: AF_INET6, IP: netip.IPv6Unspecified(), Port: a.Port}
 	}
@@ -287,17 +321,17 @@ func (n *Net) bound(nw network, address string) (*Socket, error) {
 }
 
 func (n *Net) bindNew(nw network, family int, a endpoint.Addr, dual bool) (*Socket, error) {
-	s, err := n.Socket(family, nw.typ, 0)
+	s, err := n.Socket(family, nw.typ, nw.proto)
 	if err != nil {
 		return nil, err
 	}
-	if family == AF_INET6 {
+	if family == AF_INET6 && nw.typ != SOCK_RAW {
 		err = s.setFlag(IPPROTO_IPV6, IPV6_V6ONLY, !dual)
 	}
 	if err == nil && family != AF_UNIX && nw.typ == SOCK_STREAM {
 		err = s.setInt(SOL_SOCKET, SO_REUSEADDR, 1)
 	}
-	if err == nil && family != AF_UNIX && nw.typ == SOCK_DGRAM {
+	if err == nil && family != AF_UNIX && nw.typ != SOCK_STREAM {
 		err = s.setInt(SOL_SOCKET, SO_BROADCAST, 1)
 	}
 	if err == nil {
@@ -318,19 +352,4 @@ func (s *Socket) bindTo(a endpoint.Addr) error {
 	}
 	d.net.gate(d.fd, d, "bind")
 	return fail("bind", fromEndpoint(a), d.outcome(d.file.ep.Bind(a)))
-}
-
-// KeepAlive sets SO_KEEPALIVE and its three times; 0 leaves a value as it is.
-func (c *Conn) KeepAlive(on bool, idle, interval time.Duration, count int) error {
-	err := c.s.setFlag(SOL_SOCKET, SO_KEEPALIVE, on)
-	for _, o := range [...]struct{ name, value int }{
-		{TCP_KEEPIDLE, int((idle + time.Second - 1) / time.Second)},
-		{TCP_KEEPINTVL, int((interval + time.Second - 1) / time.Second)},
-		{TCP_KEEPCNT, count},
-	} {
-		if err == nil && o.value > 0 {
-			err = c.s.setInt(IPPROTO_TCP, o.name, o.value)
-		}
-	}
-	return c.opError("set", nil, err)
 }

@@ -56,7 +56,6 @@ func (s *Socket) SendmsgControl(bufs [][]byte, control []byte, flags int, addr A
 
 // sendmsg is both. bad says that the control data are no good behind items.
 func (s *Socket) sendmsg(op string, bufs [][]byte, items []Ancillary, size int, bad error, flags int, addr Addr) (int, error) {
-	defer runtime.KeepAlive(s)
 	d, err := s.use()
 	if err != nil {
 		return 0, fail(op, addr, err)
@@ -73,30 +72,45 @@ func (s *Socket) sendmsg(op string, bufs [][]byte, items []Ancillary, size int, 
 			return 0, err
 		}
 	}
+	lim := s.sendFlags(flags)
+	whole := lim.blocking && d.file.typ == SOCK_STREAM
+	if whole {
+		bufs = slices.Clone(bufs) // transmit changes it
+	}
+	n, err := s.sendItems(bufs, nil, items, bad, to, flags, lim, whole)
+	if n > 0 && err != errClosed {
+		d.file.keepLater(err)
+		return n, nil
+	}
+	return n, fail(op, addr, err)
+}
+
+// sendItems is every sending call with ancillary data, of the bytes of bufs or,
+// where that is nil, of one.
+func (s *Socket) sendItems(bufs [][]byte, one []byte, items []Ancillary, bad error, to endpoint.Addr, flags int, lim limit, whole bool) (int, error) {
+	defer runtime.KeepAlive(s)
+	d, err := s.use()
+	if err != nil {
+		return 0, err
+	}
 	control, err := d.outgoing(items)
 	if err == nil && bad != nil {
 		err = endpoint.EINVAL
 	}
-	if err != nil {
-		releaseAll(control)
-		return 0, fail(op, addr, err)
+	n := 0
+	if err == nil {
+		w := d.net.getWaiter()
+		if bufs == nil {
+			w.one[0] = one
+			bufs = w.one[:]
+		}
+		n, err = d.transmit(w, endpoint.Message{Bufs: bufs, To: to, Flags: flags, Control: control}, lim, whole)
+		d.net.putWaiter(w)
 	}
-	lim := s.sendFlags(flags)
-	if lim.blocking && d.file.typ == SOCK_STREAM {
-		bufs = slices.Clone(bufs) // transmit changes it
-	}
-	w := d.net.getWaiter()
-	n, err := d.transmit(w, endpoint.Message{Bufs: bufs, To: to, Flags: flags, Control: control}, lim, lim.blocking && d.file.typ == SOCK_STREAM)
-	d.net.putWaiter(w)
 	if err != nil && n == 0 {
 		releaseAll(control)
-		return 0, fail(op, addr, err)
 	}
-	d.file.keepLater(err)
-	if err == errClosed {
-		return n, fail(op, addr, err)
-	}
-	return n, nil
+	return n, err
 }
 
 // Recvmsg receives at most bufsize bytes and the ancillary data that fit into
@@ -172,7 +186,6 @@ func checkAncbufsize(op string, n int) error {
 
 // recvmsg is all of them. N in the result is what the call returns.
 func (s *Socket) recvmsg(op string, bufs [][]byte, room *controlRoom, flags int, lim limit) (endpoint.Received, error) {
-	defer runtime.KeepAlive(s)
 	d, err := s.use()
 	if err == nil && len(bufs) > maxBufs {
 		err = endpoint.EMSGSIZE
@@ -183,11 +196,27 @@ func (s *Socket) recvmsg(op string, bufs [][]byte, room *controlRoom, flags int,
 	if d.file.target(flags, 2) > 1 {
 		bufs = slices.Clone(bufs) // receive changes it
 	}
+	got, err := s.recvItems(bufs, nil, room, flags, lim)
+	return got, fail(op, nil, err)
+}
+
+// recvItems is every receiving call with ancillary data, into bufs or, where
+// that is nil, into one.
+func (s *Socket) recvItems(bufs [][]byte, one []byte, room *controlRoom, flags int, lim limit) (endpoint.Received, error) {
+	defer runtime.KeepAlive(s)
+	d, err := s.use()
+	if err != nil {
+		return endpoint.Received{}, err
+	}
 	w := d.net.getWaiter()
+	if bufs == nil {
+		w.one[0] = one
+		bufs = w.one[:]
+	}
 	got, err := d.receive(w, endpoint.RecvRequest{Bufs: bufs, Flags: flags, Control: room.left > 0}, lim)
 	d.net.putWaiter(w)
 	if err != nil {
-		return endpoint.Received{}, fail(op, nil, err)
+		return endpoint.Received{}, err
 	}
 	if flags&MSG_TRUNC != 0 && d.file.typ != SOCK_STREAM {
 		got.N = got.Size

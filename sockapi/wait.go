@@ -66,7 +66,7 @@ func (n *Net) putWaiter(w *waiter) {
 type watch struct {
 	waiter     *waiter
 	interest   *interest // a Poller's; nil for a waiter
-	owner      *desc // whose close ends the wait; nil for none
+	owner      *desc     // whose close ends the wait; nil for none
 	want       endpoint.Events
 	prev, next *watch
 }
