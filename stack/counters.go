@@ -18,6 +18,10 @@ import (
 // without a lock of netstack, and what interfaces that are gone have counted.
 // Netstack's own totals are of both versions of IP together; Linux counts apart.
 type counters struct {
+	// expired is how many packets of IPv4 came to be forwarded at the end of their
+	// TTL, which netstack does not count; nil if the host does not forward.
+	expired func() uint64
+
 	mu   sync.Mutex // a leaf
 	live map[tcpip.NICID]*nicStats
 	gone [2]ipCounts // IPv4, IPv6
@@ -83,6 +87,9 @@ func (c *counters) totals() [2]ipCounts {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	sum := c.gone
+	if c.expired != nil {
+		sum[0].inHdrErrors += c.expired()
+	}
 	for _, n := range c.live {
 		for i := range n.ip {
 			sum[i].add(n.ip[i])

@@ -255,3 +255,49 @@ func TestWriteMetrics(t *testing.T) {
 		t.Errorf("no %q in\n%s", want, &text)
 	}
 }
+
+// TestMetricsOfARouter: what a router forwards, and what it may not.
+func TestMetricsOfARouter(t *testing.T) {
+	host := func(forwards bool, route string, links ...stack.Interface) *sockapi.Net {
+		t.Helper()
+		cfg := stack.Config{Forwarding: forwards, Interfaces: links}
+		if route != "" {
+			cfg.Routes = []stack.Route{{Dst: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr(route)}}
+		}
+		s := must(stack.New(cfg))(t)
+		t.Cleanup(func() { s.Close() })
+		n := must(sockapi.New(sockapi.Config{Stack: s}))(t)
+		t.Cleanup(func() { n.Close() })
+		return n
+	}
+	on := func(l netdev.Link, addr string) stack.Interface {
+		return stack.Interface{Link: l, Addrs: []netip.Prefix{netip.MustParsePrefix(addr)}}
+	}
+	a, ra := netdev.Pair(netdev.PairConfig{})
+	rb, b := netdev.Pair(netdev.PairConfig{})
+	router := host(true, "", on(ra, "192.0.2.254/24"), on(rb, "198.51.100.254/24")).Stack()
+	alice, bob := host(false, "192.0.2.254", on(a, "192.0.2.1/24")), host(false, "198.51.100.254", on(b, "198.51.100.1/24"))
+	pc := must(bob.ListenPacket("udp", "198.51.100.1:53"))(t)
+	c := must(alice.Socket(sockapi.AF_INET, sockapi.SOCK_DGRAM, 0))(t)
+	check(t, c.Connect(sockapi.InetAddr{Host: "198.51.100.1", Port: 53}))
+	const passed, expired = 3, 2
+	for range passed {
+		must(c.Send([]byte{1}))(t)
+		_, _, err := pc.ReadFrom(make([]byte, 1))
+		check(t, err)
+	}
+	check(t, c.Setsockopt(sockapi.IPPROTO_IP, sockapi.IP_TTL, 1))
+	for range expired {
+		must(c.Send([]byte{1}))(t)
+	}
+	m := router.Metrics()
+	for name, want := range map[string]uint64{
+		"IpInReceives": passed + expired, "IpInHdrErrors": expired, "IcmpOutTimeExcds": expired, "IpInDelivers": 0,
+		"IpOutRequests": passed + expired, // what was forwarded, and the errors
+	} {
+		if got := metric(t, m, name); got != want {
+			t.Errorf("%s is %d, want %d", name, got, want)
+		}
+	}
+	check(t, c.Close(), pc.Close())
+}

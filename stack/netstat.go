@@ -8,7 +8,7 @@ import "usersock/stack/endpoint"
 var definitions = [...]definition{
 	netstat(endpoint.AF_INET, "Ip", "InReceives", "packets received",
 		func(r *reading) uint64 { return r.v4.inReceives }),
-	netstat(endpoint.AF_INET, "Ip", "InHdrErrors", "packets received with a bad header; not those to forward at the end of their TTL",
+	netstat(endpoint.AF_INET, "Ip", "InHdrErrors", "packets received with a bad header, or to forward at the end of their TTL",
 		func(r *reading) uint64 { return r.v4.inHdrErrors }),
 	netstat(endpoint.AF_INET, "Ip", "InAddrErrors", "packets received with an address that is not ours to take",
 		func(r *reading) uint64 { return r.v4.inAddrErrors }),
@@ -62,7 +62,7 @@ var definitions = [...]definition{
 		func(r *reading) uint64 { return r.ICMP.V4.PacketsSent.RateLimited.Value() }),
 	netstat(endpoint.AF_INET, "Icmp", "OutDestUnreachs", "ICMP messages sent: destination unreachable",
 		func(r *reading) uint64 { return r.ICMP.V4.PacketsSent.DstUnreachable.Value() }),
-	netstat(endpoint.AF_INET, "Icmp", "OutTimeExcds", "ICMP messages sent: time exceeded; not those of a router about a TTL",
+	netstat(endpoint.AF_INET, "Icmp", "OutTimeExcds", "ICMP messages sent: time exceeded",
 		func(r *reading) uint64 { return r.ICMP.V4.PacketsSent.TimeExceeded.Value() }),
 	netstat(endpoint.AF_INET, "Icmp", "OutParmProbs", "ICMP messages sent: parameter problem",
 		func(r *reading) uint64 { return r.ICMP.V4.PacketsSent.ParamProblem.Value() }),

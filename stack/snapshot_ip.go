@@ -198,7 +198,7 @@ func (s *Snapshot) String() string {
 	var b strings.Builder
 	for _, part := range [...]struct{ title, text string }{
 		{"ip addr", s.IPAddr()}, {"ip -s link", s.IPLink()}, {"ip route", s.IPRoute()}, {"ip neigh", s.IPNeigh()},
-		{"ss -nae", s.SS(SSOptions{All: true, Extended: true})}, {"nstat", s.nonzero()},
+		{"ss -naep", s.SS(SSOptions{All: true, Extended: true})}, {"nstat", s.nonzero()},
 	} {
 		fmt.Fprintf(&b, "# %s\n%s\n", part.title, part.text)
 	}

@@ -217,7 +217,7 @@ func (s *Stack) tune() error {
 	if !s.cfg.Forwarding {
 		return nil
 	}
-	wire.GuardForwarding(s.net)
+	s.counters.expired = wire.GuardForwarding(s.net)
 	for _, f := range [...]struct {
 		family int
 		proto  tcpip.NetworkProtocolNumber

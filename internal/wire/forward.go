@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"sync/atomic"
+
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -20,15 +22,21 @@ import (
 //
 // It also forwards a packet whose TTL is 1, with a TTL of 0, where a router must
 // drop it and say so (RFC 1812, section 5.3.1); IPv6 does it right. Another of
-// these hooks does that.
-func GuardForwarding(s *stack.Stack) {
-	s.SetNFTables(guard{stack: s})
+// these hooks does that. Netstack counts neither the packet nor the message: expired
+// returns how many packets there were, the messages are among those of s.
+func GuardForwarding(s *stack.Stack) (expired func() uint64) {
+	g := guard{stack: s, expired: new(atomic.Uint64)}
+	s.SetNFTables(g)
 	s.SetNFTablesConfigured(true)
+	return g.expired.Load
 }
 
 // guard is a set of nftables hooks that accept every packet but those whose
 // TTL ends here.
-type guard struct{ stack *stack.Stack }
+type guard struct {
+	stack   *stack.Stack
+	expired *atomic.Uint64
+}
 
 var _ stack.NFTablesInterface = guard{}
 
@@ -49,6 +57,7 @@ func (g guard) CheckPrerouting(pkt *stack.PacketBuffer, _ *stack.Route, af stack
 		g.stack.IsSubnetBroadcast(pkt.NICID, header.IPv4ProtocolNumber, dst) {
 		return true // it has arrived
 	}
+	g.expired.Add(1)
 	g.timeExceeded(pkt, h)
 	return false
 }
@@ -91,7 +100,12 @@ func (g guard) timeExceeded(pkt *stack.PacketBuffer, h header.IPv4) {
 	icmp.SetType(header.ICMPv4TimeExceeded)
 	icmp.SetCode(header.ICMPv4TTLExceeded)
 	icmp.SetChecksum(header.ICMPv4Checksum(icmp, reply.Data().Checksum()))
-	route.WritePacket(stack.NetworkHeaderParams{Protocol: header.ICMPv4ProtocolNumber, TTL: route.DefaultTTL(), TOS: stack.DefaultTOS}, reply)
+	err = route.WritePacket(stack.NetworkHeaderParams{Protocol: header.ICMPv4ProtocolNumber, TTL: route.DefaultTTL(), TOS: stack.DefaultTOS}, reply)
+	if sent := g.stack.Stats().ICMP.V4.PacketsSent; err == nil {
+		sent.TimeExceeded.Increment()
+	} else {
+		sent.Dropped.Increment()
+	}
 }
 
 func (guard) CheckInput(*stack.PacketBuffer, *stack.Route, stack.AddressFamily) bool {

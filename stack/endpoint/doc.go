@@ -15,6 +15,9 @@
 //   - Addresses are the one comparable struct [Addr]: no pointer and no
 //     interface, so that moving bytes allocates nothing.
 //
+// A family that is a [Lister] as well can be looked at, as ss(8) looks at the
+// kernel.
+//
 // What is not here: waiting, timeouts, descriptors, names. They exist once,
 // in package sockapi. Package endpointtest holds the tests that every family
 // passes.
