@@ -148,7 +148,7 @@ func TestSnapshotOfSockets(t *testing.T) {
 		"u_str LISTEN 1 3 /run/x 10 * 0 users:((pid=101)) uid:1000 ino:10",
 		"u_str ESTAB 0 0 * 11 * 12 users:((pid=101)) uid:1000 ino:11",
 		"u_dgr UNCONN 0 0 @abs 15 * 0 users:((pid=101)) uid:1000 ino:15",
-		"u_seq ESTAB 0 3 * 13 * 14 users:((pid=101)) uid:1000 ino:13",
+		"u_seq ESTAB 0 768 * 13 * 14 users:((pid=101)) uid:1000 ino:13",
 		"u_seq ESTAB 3 0 * 14 * 13 users:((pid=101)) uid:1000 ino:14",
 		"tcp LISTEN 1 5 192.0.2.2:80 0.0.0.0:* users:((pid=101)) uid:1000 ino:1",
 		"tcp ESTAB 5 - 192.0.2.2:80 192.0.2.1:4001 users:((pid=101)) uid:1000 ino:2",

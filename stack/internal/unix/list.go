@@ -36,7 +36,7 @@ func (e *Endpoint) info() endpoint.SocketInfo {
 		State: endpoint.SocketClose, Local: e.addr(),
 		ID: e.id, Owner: e.cred, Orphan: e.embryo.Load(),
 	}
-	info.RecvQ, info.SendQ = e.Queued()
+	info.RecvQ, info.SendQ = e.in.waiting(), int(e.charged.Load())
 	if p := e.peer.Load(); p != nil {
 		info.State, info.Peer = endpoint.SocketEstablished, p.addr()
 		if p.state.Load() != closed {
