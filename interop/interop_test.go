@@ -51,6 +51,12 @@ func spec(kind string) string {
 // host makes a stack of ours that is joined to the kernel by a link of a kind.
 func host(t *testing.T, kind string) *sockapi.Net {
 	t.Helper()
+	return hostOn(t, open(t, kind))
+}
+
+// open opens a link of a kind to the kernel's interface.
+func open(t *testing.T, kind string) netdev.Link {
+	t.Helper()
 	if kind == "afpacket" {
 		pair(t)
 	}
@@ -58,10 +64,10 @@ func host(t *testing.T, kind string) *sockapi.Net {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return hostOn(t, link)
+	return link
 }
 
-// hostOn is host with a link to the kernel's interface.
+// hostOn is host with a link that is open.
 func hostOn(t *testing.T, link netdev.Link) *sockapi.Net {
 	t.Helper()
 	netns.Up(t, device, kernel4+"/24", kernel6+"/64")

@@ -17,10 +17,10 @@ import (
 	"usersock/netdev"
 )
 
-// TestRecordTUN: on links to the kernel, where segments of 64 KiB pass without
+// TestRecordKernel: on links to the kernel, where segments of 64 KiB pass without
 // checksums in both directions, the record has what a wire would carry: over both
 // versions of IP, TCP and UDP, fragments too.
-func TestRecordTUN(t *testing.T) {
+func TestRecordKernel(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			netns.Need(t, "ip", "tshark")
@@ -28,9 +28,7 @@ func TestRecordTUN(t *testing.T) {
 			file, err := os.Create(path)
 			check(t, err)
 			defer file.Close()
-			inner, err := netdev.Open(kind + ":" + device)
-			check(t, err)
-			link, r := netdev.Record(inner, device, file, netdev.RecordConfig{})
+			link, r := netdev.Record(open(t, kind), device, file, netdev.RecordConfig{})
 			n := hostOn(t, link)
 			var sent [2]int // by the kernel, by us
 			for _, v := range []struct{ ours, kernel string }{{ours4, kernel4}, {ours6, kernel6}} {
