@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/header"
 	gvstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
@@ -23,31 +22,35 @@ import (
 var _ endpoint.Lister = (*family)(nil)
 
 // List implements endpoint.Lister.
-func (f *family) List() []endpoint.SocketInfo {
+func (f *family) List() (list []endpoint.SocketInfo) {
 	s := f.p.survey()
-	var list []endpoint.SocketInfo
-	add := func(info endpoint.SocketInfo) {
-		if info.Family == f.af {
-			list = append(list, info)
-		}
-	}
 	for _, t := range s.streams {
+		if int(t.af) != f.af {
+			continue
+		}
 		info := t.info(t.raw.Load())
 		if info.State == endpoint.SocketListen {
 			info.RecvQ = s.waiting(info.Local)
 		}
-		add(info)
+		list = append(list, info)
 	}
 	for _, t := range s.closing {
-		info := t.info(t.raw.Load())
-		info.Orphan = true
-		add(info)
+		if int(t.af) == f.af {
+			info := t.info(t.raw.Load())
+			info.Orphan = true
+			list = append(list, info)
+		}
 	}
 	for _, raw := range s.orphans {
-		add(f.p.orphan(raw))
+		// An AF_INET6 socket's connection is IPv6 to netstack, whatever its packets.
+		if raw.Info().(*gvstack.TransportEndpointInfo).NetProto == f.net {
+			list = append(list, f.orphan(raw))
+		}
 	}
 	for _, u := range f.p.datagrams.all() {
-		add(u.info())
+		if int(u.af) == f.af {
+			list = append(list, u.info())
+		}
 	}
 	return list
 }
@@ -192,11 +195,8 @@ func (t *tcpEndpoint) info(raw *tcp.Endpoint) endpoint.SocketInfo {
 }
 
 // orphan describes a connection that no endpoint of ours stands for.
-func (p *Protocols) orphan(raw *tcp.Endpoint) endpoint.SocketInfo {
-	s := socket{p: p, af: endpoint.AF_INET, typ: endpoint.SOCK_STREAM, proto: endpoint.IPPROTO_TCP}
-	if raw.Info().(*gvstack.TransportEndpointInfo).NetProto == header.IPv6ProtocolNumber {
-		s.af = endpoint.AF_INET6
-	}
+func (f *family) orphan(raw *tcp.Endpoint) endpoint.SocketInfo {
+	s := socket{p: f.p, af: uint8(f.af), typ: endpoint.SOCK_STREAM, proto: endpoint.IPPROTO_TCP}
 	info := s.info(raw.SocketOptions())
 	info.Orphan = true
 	s.describe(&info, raw)
