@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os/exec"
 	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
-	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/header"
 
 	"usersock/stack/endpoint"
 )
@@ -177,18 +174,6 @@ func (r *rawSocket) send(t *testing.T, frame []byte) {
 	if err := unix.Sendto(r.fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: r.ifi.Index}); err != nil {
 		t.Fatalf("% x: %v", frame, err)
 	}
-}
-
-// ipv4Packet is one from 192.0.2.1 to 192.0.2.2.
-func ipv4Packet(protocol byte, data []byte) []byte {
-	b := make([]byte, header.IPv4MinimumSize)
-	h := header.IPv4(b)
-	h.Encode(&header.IPv4Fields{
-		TotalLength: uint16(len(b) + len(data)), TTL: 64, Protocol: protocol,
-		SrcAddr: tcpip.AddrFrom4([4]byte{192, 0, 2, 1}), DstAddr: tcpip.AddrFrom4([4]byte{192, 0, 2, 2}),
-	})
-	h.SetChecksum(^h.CalculateChecksum())
-	return append(b, data...)
 }
 
 // Datagrams that the kernel sends as one arrive one by one.
@@ -382,36 +367,6 @@ func TestAFPacketDownAndGone(t *testing.T) {
 		}
 	}
 	gone("deleted while it is down", "link del dev veth1") // of which the socket says nothing
-}
-
-// TestAFPacketRounds: nothing of 1,000 links is left.
-func TestAFPacketRounds(t *testing.T) {
-	if !inNamespace(t, syscall.CLONE_NEWNET) {
-		return
-	}
-	makeVeth(t, "1500")
-	round := func(spec string) {
-		l, err := Open(spec)
-		if err != nil {
-			t.Fatal(err)
-		}
-		h := newHost(t)
-		h.attach(l, bobNet)
-		h.end()
-	}
-	round("afpacket:veth1")
-	files, goroutines := openFiles(t), runtime.NumGoroutine()
-	for i := range 1000 {
-		round([]string{"afpacket:veth1", "afpacket:veth1?share", "afpacket:veth1?mac=02:00:00:00:00:07"}[i%3])
-	}
-	if after := openFiles(t); after != files {
-		t.Errorf("%d descriptors before, %d after", files, after)
-	}
-	goroutinesEnd(t, goroutines)
-	out, err := exec.Command("ip", "-d", "link", "show", "dev", "veth1").CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "promiscuity 0 ") || !strings.Contains(string(out), "allmulti 0 ") {
-		t.Errorf("the interface is not as it was: %s, %v", out, err)
-	}
 }
 
 // Writing adds no allocation.

@@ -23,15 +23,15 @@ import (
 //	name taken, too long, none     TestTUNErrors, TestAFPacketErrors
 //	device of the wrong kind       TestTUNErrors, TestTAPErrors, TestAFPacketErrors
 //	address malformed, in use      TestFailures, TestAFPacketErrors
-//	passt missing, ended, killed   TestFailures, TestPasstEnds
-//	peer gone                      TestPeerGone, TestPeerGoneDatagrams
+//	passt missing, ended, killed   TestFailures, TestPasstEnds, TestPasstKilled
+//	peer gone                      TestPeerGone, TestPeerGoneDatagrams, TestPeerReset
 //	descriptor not a TUN           TestFDErrors
 //	descriptor closed under us     TestDescriptorClosed
 //	MTU out of range               TestFailures, TestTUNErrors, TestFDErrors, TestAFPacketErrors
 //	a frame cut short              TestPeerGone, TestRunts, TestAFPacketMalformed
 //	oversized, malformed packets   TestDeviceBadPackets, TestPairTooLong, TestRunts, TestAFPacketMalformed,
 //	                               and the fuzz tests
-//	not on this system             TestNotHere
+//	not on this system             TestNotHere, which needs such a system
 //
 // That calls on a stack's sockets end with an errno is in package stack
 // (TestLinkEnds) and in module interop (TestDeviceDeleted).
@@ -130,17 +130,6 @@ func TestFailures(t *testing.T) {
 	if !errors.Is(err, endpoint.EHOSTUNREACH) || !strings.Contains(err.Error(), "nowhere.example") {
 		t.Errorf("a host without an address: %v", err)
 	}
-}
-
-// openDescriptors counts the descriptors of this process, or returns 0 where the
-// system does not tell.
-func openDescriptors(t *testing.T) int {
-	t.Helper()
-	list, err := os.ReadDir("/dev/fd")
-	if err != nil {
-		return 0
-	}
-	return len(list)
 }
 
 // TestPeerGoneDatagrams: a peer whose socket is closed is missed with the next

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"io"
 	"net/netip"
+	"os"
 	"runtime"
 	"sync"
 	"testing"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
@@ -31,6 +33,13 @@ type host struct {
 }
 
 func newHost(t testing.TB) *host {
+	h := makeHost(t)
+	t.Cleanup(h.end)
+	return h
+}
+
+// makeHost makes a host that its caller ends.
+func makeHost(t testing.TB) *host {
 	s := stack.New(stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol, arp.NewProtocol},
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6},
@@ -48,9 +57,7 @@ func newHost(t testing.TB) *host {
 	s.SetTransportProtocolOption(tcp.ProtocolNumber, &recovery)
 	sack := tcpip.TCPSACKEnabled(true)
 	s.SetTransportProtocolOption(tcp.ProtocolNumber, &sack)
-	h := &host{TB: t, Stack: s}
-	t.Cleanup(h.end)
-	return h
+	return &host{TB: t, Stack: s}
 }
 
 // forward makes the host a router. Call it before attach.
@@ -314,6 +321,21 @@ func mustAddr(proto tcpip.NetworkProtocolNumber, last byte) netip.Addr {
 // end destroys the stack once.
 func (h *host) end() { h.once.Do(h.Destroy) }
 
+// leavesNothing does round once, and then n times, and fails if goroutines or
+// descriptors have become more by that.
+func leavesNothing(t *testing.T, n int, round func()) {
+	t.Helper()
+	round() // the poller's own descriptors, and what else is made once
+	goroutines, files := runtime.NumGoroutine(), openDescriptors(t)
+	for range n {
+		round()
+	}
+	if after := openDescriptors(t); after != files {
+		t.Errorf("%d descriptors before %d rounds, %d after", files, n, after)
+	}
+	goroutinesEnd(t, goroutines)
+}
+
 // goroutinesEnd fails unless there are soon as few goroutines as before:
 // netstack's end a moment after their stack.
 func goroutinesEnd(t *testing.T, before int) {
@@ -326,4 +348,27 @@ func goroutinesEnd(t *testing.T, before int) {
 	}
 	buf := make([]byte, 1<<16)
 	t.Errorf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), buf[:runtime.Stack(buf, true)])
+}
+
+// openDescriptors counts the descriptors of this process, or returns 0 where the
+// system does not tell.
+func openDescriptors(t *testing.T) int {
+	t.Helper()
+	list, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		return 0
+	}
+	return len(list)
+}
+
+// ipv4Packet is one from 192.0.2.1 to 192.0.2.2.
+func ipv4Packet(protocol byte, data []byte) []byte {
+	b := make([]byte, header.IPv4MinimumSize)
+	h := header.IPv4(b)
+	h.Encode(&header.IPv4Fields{
+		TotalLength: uint16(len(b) + len(data)), TTL: 64, Protocol: protocol,
+		SrcAddr: tcpip.AddrFrom4([4]byte{192, 0, 2, 1}), DstAddr: tcpip.AddrFrom4([4]byte{192, 0, 2, 2}),
+	})
+	h.SetChecksum(^h.CalculateChecksum())
+	return append(b, data...)
 }

@@ -214,11 +214,15 @@ func (d *frameDevice) accept() {
 func (d *frameDevice) serve(c net.Conn) {
 	done := make(chan struct{})
 	var writer sync.WaitGroup
-	writer.Go(func() { d.write(c, done) })
+	var werr error
+	writer.Go(func() { werr = d.write(c, done) })
 	err := d.read(c)
 	c.Close()
 	close(done)
 	writer.Wait()
+	if errors.Is(err, net.ErrClosed) && werr != nil { // the writer has closed it
+		err = werr
+	}
 
 	d.mu.Lock()
 	d.conn = nil
@@ -267,8 +271,8 @@ func (d *frameDevice) read(c net.Conn) error {
 }
 
 // write writes what waits until done. A frame that was begun is written to its
-// end, or the connection is of no more use.
-func (d *frameDevice) write(c net.Conn, done <-chan struct{}) {
+// end, or the connection is of no more use and closed.
+func (d *frameDevice) write(c net.Conn, done <-chan struct{}) error {
 	var batch []*[]byte
 	var bufs net.Buffers
 	for {
@@ -284,7 +288,7 @@ func (d *frameDevice) write(c net.Conn, done <-chan struct{}) {
 			case <-d.wake:
 				continue
 			case <-done:
-				return
+				return nil
 			}
 		}
 		all := bufs[:0]
@@ -302,8 +306,8 @@ func (d *frameDevice) write(c net.Conn, done <-chan struct{}) {
 			d.frames.Put(b)
 		}
 		if err != nil {
-			c.Close() // the reader says why
-			return
+			c.Close() // so that the reader ends
+			return err
 		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -179,14 +178,18 @@ func TestRunts(t *testing.T) {
 	all = append(all, frame("\x02\x00\x00\x00\x00\x07", 0x800, 60)...) // for another station
 	all = append(all, frame(string(mac), 0x86dd, 2000)...)             // malformed IPv6
 	all = append(all, frame(string(mac), 0x8100, 60)...)               // a VLAN
+	long := ipv4Packet(17, make([]byte, 1481)) // one byte above the MTU
+	f := frame(string(mac), 0x800, len(long))
+	copy(f[len(f)-len(long):], long)
+	all = append(all, f...)
 	all = append(all, frame("\xff\xff\xff\xff\xff\xff", 0x806, 3)...)
 	if _, err := peer.Write(all); err != nil {
 		t.Fatal(err)
 	}
 	peer.Close()
 	<-up // what came before has been read
-	if d := Dropped(link); d.RxMalformed != 3 || d.RxForeign != 2 {
-		t.Errorf("%+v, want 3 malformed and 2 foreign frames", d)
+	if d := Dropped(link); d.RxMalformed != 3 || d.RxForeign != 2 || d.RxTooLong != 1 {
+		t.Errorf("%+v, want 3 malformed and 2 foreign frames, and one too long", d)
 	}
 }
 
@@ -208,31 +211,4 @@ func TestPasstEnds(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 	h.end()
-}
-
-// TestSocketRounds: nothing of 1,000 links is left.
-func TestSocketRounds(t *testing.T) {
-	dir := t.TempDir()
-	round := func(kind string) {
-		path := dir + "/s"
-		server, err := Open(kind + path + "?listen")
-		if err != nil {
-			t.Fatal(err)
-		}
-		client, err := Open(kind + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		a, b := newHost(t), newHost(t)
-		a.attach(server, aliceNet)
-		b.attach(client, bobNet)
-		a.end()
-		b.end()
-	}
-	round("qemu:")
-	goroutines := runtime.NumGoroutine()
-	for i := range 500 { // of two links each
-		round([]string{"qemu:", "vfkit:"}[i%2])
-	}
-	goroutinesEnd(t, goroutines)
 }

@@ -132,6 +132,8 @@ func (d *datagramDevice) Send(frame []byte) error {
 		return nil
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
 		d.lost(err)
+	case errors.Is(err, syscall.EBADF): // the reader hears nothing of that
+		d.set(State{Err: fmt.Errorf("netdev: %s: its descriptor was closed by others: %w", d.text, errnoOf(err))})
 	}
 	return errnoOf(err)
 }

@@ -231,8 +231,11 @@ func (e *vnetEnd) write(pkt *stack.PacketBuffer, gso bool) {
 	e.writers.Put(w)
 	if err != nil {
 		e.drops.txFailed.Add(1)
-		if e.cfg.down(err) {
+		switch {
+		case e.cfg.down(err):
 			e.noticed(false)
+		case err == syscall.EBADF: // the reader hears nothing of that
+			e.fail(err)
 		}
 	} else if e.isDown.Load() {
 		e.noticed(true)
@@ -300,7 +303,11 @@ func (e *vnetEnd) Close() {
 
 // fail notes why the link has ended by itself.
 func (e *vnetEnd) fail(err error) {
-	err = fmt.Errorf("netdev: %s interface %q: the interface is gone: %w", e.cfg.kind, e.cfg.name, errnoOf(err))
+	what := "the interface is gone"
+	if errors.Is(err, syscall.EBADF) {
+		what = "its descriptor was closed by others"
+	}
+	err = fmt.Errorf("netdev: %s interface %q: %s: %w", e.cfg.kind, e.cfg.name, what, errnoOf(err))
 	if e.failure.CompareAndSwap(nil, &err) {
 		e.status.set(State{Err: err})
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -323,33 +322,4 @@ func unixPair(t *testing.T) (a, b *net.UnixConn) {
 		return c.(*net.UnixConn)
 	}
 	return conn(fds[0]), conn(fds[1])
-}
-
-// TestVnetRounds: nothing of 1,000 links is left.
-func TestVnetRounds(t *testing.T) {
-	if !inNamespace(t, syscall.CLONE_NEWNET) {
-		return
-	}
-	needTUN(t)
-	round := func(spec string) {
-		l, err := Open(spec)
-		if err != nil {
-			t.Fatal(err)
-		}
-		h := newHost(t)
-		h.attach(l, bobNet)
-		h.end()
-	}
-	round("tun:tun0")
-	before := openFiles(t)
-	for i := range 1000 {
-		round([]string{"tun:tun0", "tap:tun0", "tun:tun0?queues=2"}[i%3])
-	}
-	if after := openFiles(t); after != before || exists("tun0") {
-		t.Errorf("%d descriptors before, %d after; tun0 exists: %v", before, after, exists("tun0"))
-	}
-	out, err := exec.Command("ip", "-br", "link").CombinedOutput()
-	if err != nil || bytes.Contains(out, []byte("tun")) {
-		t.Errorf("interfaces: %s, %v", out, err)
-	}
 }
