@@ -4,11 +4,19 @@ package interop
 
 import (
 	"errors"
+	"fmt"
 	"net"
+	"net/netip"
+	"os"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"usersock/interop/netns"
+	"usersock/netdev"
+	"usersock/sockapi"
 	"usersock/stack"
 	"usersock/stack/endpoint"
 )
@@ -101,4 +109,98 @@ func TestDeviceDown(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPasst: passt itself is started and ended 20 times, and nothing is left; and
+// when it is killed, calls that wait end with an errno and the stack says why.
+func TestPasst(t *testing.T) {
+	netns.Need(t, "ip", "passt")
+	pair(t) // passt wants a host with a default route
+	netns.Up(t, device, kernel4+"/24")
+	netns.IP(t, "route", "add", "default", "via", ours4)
+	start := func() (*sockapi.Net, netdev.Link) {
+		link, err := netdev.Open("passt:")
+		check(t, err)
+		s, err := stack.New(stack.Config{
+			Interfaces: []stack.Interface{{Name: "eth0", Link: link, Addrs: []netip.Prefix{netip.MustParsePrefix(kernel4 + "/24")}}},
+			Routes:     []stack.Route{{Dst: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr(ours4)}},
+		})
+		check(t, err)
+		n, err := sockapi.New(sockapi.Config{Stack: s})
+		check(t, err)
+		return n, link
+	}
+	// What passt leads to: it takes what is for the router to the host itself.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	check(t, err)
+	connect := func(n *sockapi.Net) (ours, theirs net.Conn) {
+		c, err := n.Dial("tcp", net.JoinHostPort(ours4, port))
+		check(t, err)
+		peer, err := l.Accept()
+		check(t, err)
+		return c, peer
+	}
+	round := func() {
+		n, _ := start()
+		c, peer := connect(n)
+		check(t, c.Close())
+		check(t, peer.Close())
+		check(t, n.Close())
+		check(t, n.Stack().Close())
+	}
+	round()
+	goroutines, files := runtime.NumGoroutine(), openFiles(t)
+	for range 20 {
+		round()
+	}
+	if after := openFiles(t); after != files {
+		t.Errorf("%d descriptors before, %d after", files, after)
+	}
+	for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > goroutines; runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Errorf("%d goroutines before, %d after", goroutines, runtime.NumGoroutine())
+			break
+		}
+	}
+	if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); !errors.Is(err, syscall.ECHILD) {
+		t.Errorf("a child is left: %d, %v", pid, err)
+	}
+
+	n, link := start()
+	defer func() {
+		n.Close()
+		n.Stack().Close()
+	}()
+	ended := make(chan error, 1)
+	n.Stack().Watch(func(e stack.Event) {
+		if e.Kind == stack.LinkEnded {
+			ended <- e.Err
+		}
+	})
+	c, peer := connect(n)
+	defer c.Close()
+	defer peer.Close()
+	read := make(chan error, 1)
+	go func() { _, err := c.Read(make([]byte, 10)); read <- err }()
+	var pid int
+	if _, err := fmt.Sscanf(netdev.Describe(link), "passt, process %d,", &pid); err != nil {
+		t.Fatal(err)
+	}
+	check(t, syscall.Kill(pid, syscall.SIGKILL))
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "signal: killed") {
+		t.Errorf("the stack says %v", err)
+	}
+	if err := <-read; !errors.Is(err, endpoint.ECONNABORTED) {
+		t.Errorf("the connection: %v, want ECONNABORTED", err)
+	}
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	check(t, err)
+	return len(list)
 }

@@ -55,13 +55,14 @@ func openAFPacket(name string, cfg AFPacketConfig) (_ Link, err error) {
 		return nil, err
 	}
 	own, text := cfg.HardwareAddr, "checksums, TSO4, TSO6, USO inwards"
-	if cfg.ShareAddr {
+	switch {
+	case cfg.ShareAddr:
 		own, text = dev.mac, text+", the interface's own hardware address"
-	} else if len(own) == 0 {
+	case len(own) == 0:
 		own = RandomHardwareAddr()
 	}
-	if addrs := dev.addrs(); len(addrs) > 0 {
-		text += ", where the kernel has " + strings.Join(addrs, " and ") + ", which are not for the stack"
+	if addrs := dev.addrs(net.IP.IsGlobalUnicast); len(addrs) > 0 {
+		text += "; the kernel has " + strings.Join(addrs, " and ") + " there, not for the stack"
 	}
 	fd, err := openPacketSocket(dev, own, cfg.ShareAddr)
 	if err != nil {
@@ -110,22 +111,25 @@ func (dev *hostLink) fits(cfg *AFPacketConfig) error {
 	if string(cfg.HardwareAddr) == string(dev.mac) {
 		cfg.ShareAddr = true
 	}
-	if addrs := dev.addrs(); cfg.ShareAddr && len(addrs) > 0 {
+	any := func(net.IP) bool { return true }
+	if addrs := dev.addrs(any); cfg.ShareAddr && len(addrs) > 0 {
 		return fmt.Errorf("the kernel has %s there and would reset our connections: take it away (ip addr flush dev %[2]s; ip link set dev %[2]s addrgenmode none), "+
 			"or use another hardware address: %[3]w", strings.Join(addrs, " and "), dev.name, endpoint.EADDRINUSE)
 	}
 	return nil
 }
 
-// addrs returns the IP addresses that the kernel has on the interface.
-func (dev *hostLink) addrs() (list []string) {
+// addrs returns those IP addresses that the kernel has on the interface.
+func (dev *hostLink) addrs(which func(net.IP) bool) (list []string) {
 	ifi, err := net.InterfaceByIndex(dev.index)
 	if err != nil {
 		return nil
 	}
 	addrs, _ := ifi.Addrs()
 	for _, a := range addrs {
-		list = append(list, a.String())
+		if p, ok := a.(*net.IPNet); ok && which(p.IP) {
+			list = append(list, p.String())
+		}
 	}
 	return list
 }
