@@ -178,7 +178,7 @@ func TestRunts(t *testing.T) {
 	all = append(all, frame("\x02\x00\x00\x00\x00\x07", 0x800, 60)...) // for another station
 	all = append(all, frame(string(mac), 0x86dd, 2000)...)             // malformed IPv6
 	all = append(all, frame(string(mac), 0x8100, 60)...)               // a VLAN
-	long := ipv4Packet(17, make([]byte, 1481)) // one byte above the MTU
+	long := ipv4Packet(17, make([]byte, 1481))                         // one byte above the MTU
 	f := frame(string(mac), 0x800, len(long))
 	copy(f[len(f)-len(long):], long)
 	all = append(all, f...)
