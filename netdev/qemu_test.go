@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"usersock/stack/endpoint"
@@ -18,8 +19,11 @@ import (
 // changes delivers the states of a link, the present one first.
 func changes(l Link) <-chan State {
 	ch := make(chan State, 16)
+	var mu sync.Mutex
 	last := State{Err: io.EOF} // none yet
 	note := func() {
+		mu.Lock()
+		defer mu.Unlock()
 		if st := Status(l); st != last {
 			last = st
 			ch <- st
