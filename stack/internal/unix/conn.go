@@ -146,7 +146,7 @@ func (e *Endpoint) connectLocked(n name) (*Endpoint, error) {
 	s.passCred.Store(l.passCred.Load())
 	s.noRights.Store(l.noRights.Load())
 	s.peerCred, e.peerCred = e.cred, l.peerCred
-	s.embryo.Store(true)
+	s.listener.Store(l)
 	s.peer.Store(e)
 	s.state.Store(connected)
 	e.peer.Store(s)
@@ -194,7 +194,7 @@ func (e *Endpoint) acceptLocked() (*Endpoint, error) {
 	if len(e.pending) == 0 {
 		e.pending = nil
 	}
-	s.embryo.Store(false)
+	s.listener.Store(nil)
 	return s, nil
 }
 

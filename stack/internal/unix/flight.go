@@ -1,6 +1,7 @@
 package unix
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -31,7 +32,9 @@ import (
 //
 // The collector runs in the goroutine of whoever dropped a reference that left
 // an endpoint without descriptors ([Endpoint.Dropped]); since only such a moment
-// can make garbage, none is ever left.
+// can make garbage, none is ever left. Most such endpoints are on their way to
+// somebody: the book knows which queues they are in, and looks first whether the
+// way up from there leads to an endpoint with a descriptor.
 //
 // A listener's queue is those of the connections that wait for Accept.
 //
@@ -46,6 +49,7 @@ type air struct {
 	first *Endpoint        // endpoints that are aloft, the longest first
 	last  *Endpoint        //
 	users map[uint32]int   // rights of any kind that are aloft, by the sender's user
+	round uint64           // of searches upwards
 	drops []endpoint.Right // to be released
 	busy  bool             // somebody is releasing them
 }
@@ -54,12 +58,31 @@ type air struct {
 // air.mu.
 type flight struct {
 	aloft       int
+	holders     []holder // the queues that they are in
 	description endpoint.Description
 	prev, next  *Endpoint
+	round       uint64 // the search that has been here
 
 	// Of the collector, while it runs.
 	suspect bool
 	open    int // what of aloft is not explained by the queues of suspects
+}
+
+// holder is a queue with n rights to one endpoint.
+type holder struct {
+	q *queue
+	n int
+}
+
+// hold notes one right more in q, or with n −1 one less.
+func (x *flight) hold(q *queue, n int) {
+	x.aloft += n
+	i := slices.IndexFunc(x.holders, func(h holder) bool { return h.q == q })
+	if i < 0 {
+		x.holders = append(x.holders, holder{q, n})
+	} else if x.holders[i].n += n; x.holders[i].n == 0 {
+		x.holders = slices.Delete(x.holders, i, i+1)
+	}
 }
 
 // maxInFlight is how many rights a user other than 0 may have in flight
@@ -81,46 +104,55 @@ func (f *Family) endpointOf(r endpoint.Right) (*Endpoint, endpoint.Description) 
 	return e, d
 }
 
-// board enters rights that e is about to send.
-func (e *Endpoint) board(rights []endpoint.Right) error {
-	if len(rights) == 0 {
+// mayFly is ETOOMANYREFS if the user of e may not send rights now.
+func (e *Endpoint) mayFly(rights []endpoint.Right) error {
+	user := e.cred.Uid
+	if len(rights) == 0 || user == 0 {
 		return nil
+	}
+	a := &e.family.air
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.users[user] > maxInFlight {
+		return endpoint.ETOOMANYREFS
+	}
+	return nil
+}
+
+// board enters rights that e is about to put into q.
+func (e *Endpoint) board(q *queue, rights []endpoint.Right) {
+	if len(rights) == 0 {
+		return
 	}
 	f := e.family
 	a := &f.air
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	user := e.cred.Uid
-	if user != 0 && a.users[user] > maxInFlight {
-		return endpoint.ETOOMANYREFS
-	}
 	if a.users == nil {
 		a.users = make(map[uint32]int)
 	}
-	a.users[user] += len(rights)
+	a.users[e.cred.Uid] += len(rights)
 	for _, r := range rights {
 		x, d := f.endpointOf(r)
 		if x == nil {
 			continue
 		}
 		a.count.Add(1)
-		if x.flight != nil {
-			x.flight.aloft++
-			continue
+		if x.flight == nil {
+			x.flight = &flight{description: d, prev: a.last}
+			if a.last != nil {
+				a.last.flight.next = x
+			} else {
+				a.first = x
+			}
+			a.last = x
 		}
-		x.flight = &flight{aloft: 1, description: d, prev: a.last}
-		if a.last != nil {
-			a.last.flight.next = x
-		} else {
-			a.first = x
-		}
-		a.last = x
+		x.flight.hold(q, 1)
 	}
-	return nil
 }
 
-// land strikes out rights that e had sent and that are in no queue any more.
-func (e *Endpoint) land(rights []endpoint.Right) {
+// land strikes out rights that e had sent and that are in q no more.
+func (e *Endpoint) land(q *queue, rights []endpoint.Right) {
 	if len(rights) == 0 {
 		return
 	}
@@ -138,7 +170,7 @@ func (e *Endpoint) land(rights []endpoint.Right) {
 			continue
 		}
 		a.count.Add(-1)
-		if x.flight.aloft--; x.flight.aloft > 0 {
+		if x.flight.hold(q, -1); x.flight.aloft > 0 {
 			continue
 		}
 		prev, next := x.flight.prev, x.flight.next
@@ -164,11 +196,38 @@ func (e *Endpoint) Dropped(left int) {
 		return
 	}
 	f.air.mu.Lock()
-	inFlight := e.flight != nil && e.flight.aloft >= left
+	lost := e.flight != nil && e.flight.aloft >= left && !f.air.held(e)
 	f.air.mu.Unlock()
-	if inFlight {
+	if lost {
 		f.collect()
 	}
+}
+
+// held reports whether there is a descriptor for e, or for an endpoint whose
+// queue it is in, or for one whose queue that is in, and so on.
+func (a *air) held(e *Endpoint) bool {
+	a.round++
+	above := []*Endpoint{e}
+	for len(above) > 0 {
+		e := above[len(above)-1]
+		above = above[:len(above)-1]
+		x := e.flight
+		if x == nil || x.description.References() > x.aloft {
+			return true
+		}
+		if x.round == a.round {
+			continue
+		}
+		x.round = a.round
+		for _, h := range x.holders {
+			owner := h.q.owner
+			if l := owner.listener.Load(); l != nil {
+				owner = l
+			}
+			above = append(above, owner)
+		}
+	}
+	return false
 }
 
 // collect finds endpoints that nothing can reach any more, and drops what is in

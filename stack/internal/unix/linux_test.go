@@ -270,10 +270,4 @@ func rightsItem(n int) endpoint.Control {
 	return c
 }
 
-// nothing is a right whose references do not matter.
-type nothing struct{}
-
-func (nothing) Retain()  {}
-func (nothing) Release() {}
-
 func withItems(items ...endpoint.Control) endpoint.Message { return endpoint.Message{Control: items} }

@@ -473,7 +473,7 @@ func (q *queue) purge() (any bool, rights []endpoint.Right) {
 	}
 	for _, s := range segs {
 		s.from.release(int64(s.n), int64(s.charge))
-		s.from.land(s.rights)
+		s.from.land(q, s.rights)
 		rights = append(rights, s.rights...)
 	}
 	return any, rights

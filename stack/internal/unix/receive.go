@@ -65,14 +65,14 @@ func (e *Endpoint) Recv(req endpoint.RecvRequest) (endpoint.Received, error) {
 		p.from.release(int64(p.unread), int64(p.charge))
 	}
 	if p.lost != nil {
-		p.from.land(p.lost)
+		p.from.land(q, p.lost)
 		e.family.release(p.lost)
 	}
 	if !p.found {
 		return endpoint.Received{}, e.nothing(shut, failed, h.wait)
 	}
 	if !h.peek {
-		p.from.land(p.rights)
+		p.from.land(q, p.rights)
 	}
 	r := endpoint.Received{N: p.n, Size: p.size, Stop: p.stop}
 	if p.urgent {

@@ -74,7 +74,7 @@ func (e *Endpoint) credFor(p *Endpoint, a ancillary) endpoint.Cred {
 	switch {
 	case a.withCred:
 		return a.cred
-	case e.passCred.Load() || p.passCred.Load() || p.embryo.Load():
+	case e.passCred.Load() || p.passCred.Load() || p.listener.Load() != nil:
 		return e.cred
 	}
 	return unknownSender

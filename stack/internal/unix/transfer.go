@@ -78,42 +78,34 @@ func (e *Endpoint) sendBytes(m endpoint.Message, a ancillary) (int, error) {
 	if err := e.takeErr(); err != nil {
 		return 0, err
 	}
-	if err := e.board(a.rights); err != nil {
+	if err := e.mayFly(a.rights); err != nil {
 		return 0, err
 	}
 	s := segment{from: e, cred: e.credFor(p, a), rights: a.rights}
 	src := cursor{bufs: m.Bufs}
 	if !urgent {
-		sent, err := e.sendPieces(p, s, n, &src)
-		if err != nil {
-			e.land(a.rights)
-		}
-		return sent, err
+		return e.sendPieces(p, s, n, &src)
 	}
 	sent := 0
 	if n > 1 {
 		var err error
-		if sent, err = e.sendPieces(p, s, n-1, &src); err != nil {
-			e.land(a.rights)
-			return 0, err
-		}
-		if sent < n-1 {
-			return sent, nil
+		if sent, err = e.sendPieces(p, s, n-1, &src); err != nil || sent < n-1 {
+			return sent, err
 		}
 		s.rights = nil
 	}
 	s.urgent = marked
 	k, err := e.sendPieces(p, s, 1, &src)
-	if err != nil && sent == 0 {
-		e.land(a.rights)
-		return 0, err
+	if sent > 0 {
+		err = nil
 	}
-	return sent + k, nil
+	return sent + k, err
 }
 
 // sendPieces sends as many of total bytes as the send buffer has room for.
 func (e *Endpoint) sendPieces(p *Endpoint, s segment, total int, src *cursor) (int, error) {
 	q := &p.in
+	e.board(q, s.rights)
 	q.writing.Lock()
 	limit, used := e.sndbuf.Load(), e.charged.Load()
 	piece := int(min(limit/2-pieceMargin, maxPiece))
@@ -123,13 +115,13 @@ func (e *Endpoint) sendPieces(p *Endpoint, s segment, total int, src *cursor) (i
 		used += int64(pieceCost(k))
 		n += k
 	}
-	if n == 0 {
-		q.writing.Unlock()
-		return 0, endpoint.EAGAIN
+	tell, err := false, error(endpoint.EAGAIN)
+	if n > 0 {
+		tell, err = q.put(s, n, piece, src)
 	}
-	tell, err := q.put(s, n, piece, src)
 	q.writing.Unlock()
 	if err != nil {
+		e.land(q, s.rights)
 		return 0, err
 	}
 	if tell {
@@ -168,11 +160,10 @@ func (e *Endpoint) sendMessage(m endpoint.Message, a ancillary) (int, error) {
 	if e.charged.Load() >= e.sndbuf.Load() {
 		return 0, endpoint.EAGAIN
 	}
-	if err := e.board(a.rights); err != nil {
+	if err := e.mayFly(a.rights); err != nil {
 		return 0, err
 	}
 	if err := e.sendTo(to, m.Bufs, n, a); err != nil {
-		e.land(a.rights)
 		return 0, err
 	}
 	return n, nil
@@ -189,37 +180,42 @@ func (e *Endpoint) sendTo(to name, bufs [][]byte, n int, a ancillary) error {
 		return endpoint.EPERM
 	}
 	q := &p.in
+	e.board(q, a.rights)
 	q.writing.Lock()
-	switch deaf := p.shut.Load()&shutRead != 0; {
-	case deaf: // put says so
-	case a.rights != nil && p.noRights.Load():
-		err = endpoint.EPERM
-	case e.typ == endpoint.SOCK_DGRAM && !e.roomAt(p):
-		// Who is shut down or closes now wakes those who wait for room.
-		if p.shut.Load()&shutRead == 0 {
-			err = endpoint.EAGAIN
-		}
-	}
+	tell, err := e.enterAt(p, bufs, n, a)
+	q.writing.Unlock()
 	if err != nil {
-		q.writing.Unlock()
-		return err
+		e.land(q, a.rights)
+	}
+	switch {
+	case err == endpoint.EPIPE:
+		return e.lost(p)
+	case err == nil && tell:
+		p.event(endpoint.In)
+	}
+	return err
+}
+
+// enterAt is sendTo with the turn of writing to p.
+func (e *Endpoint) enterAt(p *Endpoint, bufs [][]byte, n int, a ancillary) (tell bool, err error) {
+	deaf := func() bool { return p.shut.Load()&shutRead != 0 }
+	switch {
+	case deaf(): // put says so
+	case a.rights != nil && p.noRights.Load():
+		return false, endpoint.EPERM
+	case e.typ == endpoint.SOCK_DGRAM && !e.roomAt(p) && !deaf():
+		// Who is shut down or closes after this wakes those who wait for room.
+		return false, endpoint.EAGAIN
 	}
 	s := segment{from: e, cred: e.credFor(p, a), rights: a.rights}
 	if p.stamp.Load() != 0 {
 		s.when = e.family.clock.Now().UnixNano()
 	}
 	src := cursor{bufs: bufs}
-	tell, err := q.put(s, n, n, &src)
-	q.writing.Unlock()
-	if err == endpoint.EPIPE {
-		return e.lost(p)
-	}
-	if err == nil && tell {
-		p.event(endpoint.In)
-	}
-	return err
+	return p.in.put(s, n, n, &src)
 }
 
+// destination returns the endpoint with a name, or the peer.
 func (e *Endpoint) destination(to name) (*Endpoint, error) {
 	if to.path == "" {
 		if p := e.peer.Load(); p != nil {

@@ -34,12 +34,12 @@ type Endpoint struct {
 
 	sink atomic.Pointer[endpoint.Sink]
 
-	state  atomic.Int32             // changes with family.mu held
-	peer   atomic.Pointer[Endpoint] // a stream's is set once
-	local  atomic.Pointer[string]   // the path bound to; set once
-	shut   atomic.Uint32            // shutRead, shutWrite
-	err    atomic.Int32             // pending error, SO_ERROR
-	embryo atomic.Bool              // still in a backlog: no program has it
+	state    atomic.Int32             // changes with family.mu held
+	peer     atomic.Pointer[Endpoint] // a stream's is set once
+	local    atomic.Pointer[string]   // the path bound to; set once
+	shut     atomic.Uint32            // shutRead, shutWrite
+	err      atomic.Int32             // pending error, SO_ERROR
+	listener atomic.Pointer[Endpoint] // in whose backlog it still is: no program has it
 
 	// in is what waits to be received here.
 	in queue
