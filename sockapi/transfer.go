@@ -17,7 +17,8 @@ import (
 //	MSG_NOSIGNAL  without effect: there are no signals, EPIPE is an error only
 //	MSG_MORE      more will follow: TCP holds back a last small segment
 //	MSG_ERRQUEUE  take an error from the error queue; never waits
-//	MSG_OOB       sent in line; receiving it is EINVAL
+//	MSG_OOB       on AF_UNIX streams the last byte is urgent data; TCP sends it
+//	              in line, and receiving it is EINVAL
 
 func joinFlags(flags []int) (all int) {
 	for _, f := range flags {
@@ -135,6 +136,9 @@ func (s *Socket) recvRaw(buf []byte, flags int, lim limit) (int, endpoint.Addr, 
 func (d *desc) receive(w *waiter, req endpoint.RecvRequest, lim limit) (all endpoint.Received, err error) {
 	f, flags, room := d.file, req.Flags, req.Len()
 	req.Flags &^= MSG_WAITALL | MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_NOSIGNAL
+	if lim.until == atOnce {
+		req.Flags |= MSG_DONTWAIT
+	}
 	target := f.target(flags, room)
 	peek := flags&MSG_PEEK != 0
 	var got endpoint.Received
@@ -163,7 +167,7 @@ func (d *desc) receive(w *waiter, req endpoint.RecvRequest, lim limit) (all endp
 		} else {
 			join(&all, &got, n)
 		}
-		if n == 0 || peek || all.N >= target || hasRights(got.Control) {
+		if n == 0 || peek || all.N >= target || got.Stop || hasRights(got.Control) {
 			break
 		}
 		req.Bufs = advance(req.Bufs, n)

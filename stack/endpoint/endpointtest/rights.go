@@ -16,6 +16,8 @@ var rightsTests = []test{
 	{"RightsNotTaken", testRightsNotTaken},
 	{"RightsRefused", testRightsRefused},
 	{"RightsClosed", testRightsClosed},
+	{"RightsInFlight", testRightsInFlight},
+	{"RightsInCircles", testRightsInCircles},
 }
 
 // right counts its references, of which the test has one to begin with.
@@ -148,4 +150,109 @@ func testRightsClosed(t *testing.T, p *Provider) {
 	must(t, "Close", b.Close())
 	x.want(t, "never received", 1)
 	y.want(t, "never received", 1)
+}
+
+// description is a right that stands for an endpoint, which its last release
+// closes.
+type description struct {
+	right
+	ep endpoint.Endpoint
+}
+
+func describe(ep endpoint.Endpoint) *description {
+	d := &description{ep: ep}
+	d.refs.Store(1)
+	return d
+}
+
+func (d *description) Release() {
+	left := d.refs.Add(-1)
+	if left == 0 {
+		d.ep.Close()
+	} else if c, ok := d.ep.(endpoint.Carried); ok {
+		c.Dropped(int(left))
+	}
+}
+
+func (d *description) Endpoint() endpoint.Endpoint { return d.ep }
+func (d *description) References() int             { return int(d.refs.Load()) }
+
+var _ endpoint.Description = (*description)(nil)
+
+// carry sends rights that stand for endpoints.
+func carry(t *testing.T, from *end, ds ...*description) {
+	t.Helper()
+	item := endpoint.Control{Level: endpoint.SOL_SOCKET, Type: endpoint.SCM_RIGHTS}
+	for _, d := range ds {
+		d.Retain()
+		item.Rights = append(item.Rights, d)
+	}
+	m := message([]byte("x"))
+	m.Control = []endpoint.Control{item}
+	_, err := from.sendMsg(m)
+	must(t, "Send", err)
+}
+
+// ended reports whether an endpoint has been closed.
+func ended(ep endpoint.Endpoint) bool {
+	_, err := ep.LocalAddr()
+	return err == endpoint.EBADF
+}
+
+// testRightsInFlight: an endpoint lives as long as a right that stands for it
+// can be received.
+func testRightsInFlight(t *testing.T, p *Provider) {
+	a, b := p.pair(t)
+	c, d := p.pair(t)
+	dc := describe(c.Endpoint)
+	carry(t, a, dc)
+	dc.Release()
+	if ended(c) {
+		t.Fatal("closed although it is in flight")
+	}
+	exchange(t, c, d)
+	req := request(make([]byte, 10), 0)
+	req.Control = true
+	r, err := b.recvMsg(req)
+	must(t, "Recv", err)
+	for _, got := range rightsOf(t, r) {
+		got.Release()
+	}
+	if !ended(c) {
+		t.Error("still open after the last release")
+	}
+}
+
+// testRightsInCircles: endpoints that nothing refers to but rights in each
+// other's queues are closed; one that can be reached from outside is not.
+func testRightsInCircles(t *testing.T, p *Provider) {
+	a, b := p.pair(t)
+	self := describe(b.Endpoint)
+	carry(t, a, self)
+	if ended(b) {
+		t.Fatal("closed while there is a reference")
+	}
+	self.Release()
+	if !ended(b) {
+		t.Error("one in its own queue is still open")
+	}
+
+	e, f := p.pair(t)
+	c, d := p.pair(t)
+	df, dd := describe(f.Endpoint), describe(d.Endpoint)
+	leaf := newRight(1)
+	carry(t, e, dd)
+	_, err := e.sendMsg(withRights("leaf", leaf))
+	must(t, "Send", err)
+	carry(t, c, df)
+	df.Release()
+	if ended(f) || ended(d) {
+		t.Fatal("closed although one can be reached")
+	}
+	leaf.want(t, "in flight", 2)
+	dd.Release()
+	if !ended(f) || !ended(d) {
+		t.Error("two in each other's queues are still open")
+	}
+	leaf.want(t, "after the circle is closed", 1)
 }

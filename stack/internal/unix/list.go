@@ -34,7 +34,7 @@ func (e *Endpoint) info() endpoint.SocketInfo {
 	info := endpoint.SocketInfo{
 		Family: endpoint.AF_UNIX, Type: e.typ,
 		State: endpoint.SocketClose, Local: e.addr(),
-		ID: e.id, Owner: e.cred, Orphan: e.embryo.Load(),
+		ID: e.id, Owner: e.cred, Orphan: e.listener.Load() != nil,
 	}
 	info.RecvQ, info.SendQ = e.in.waiting(), int(e.charged.Load())
 	if p := e.peer.Load(); p != nil {

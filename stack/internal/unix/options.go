@@ -101,9 +101,8 @@ func (f *Family) option(name int) *option {
 // options makes the table.
 func options() []option {
 	const (
-		noRoute  = "there are no routes, devices or packets"
-		inFamily = "what happens is decided by the family's type of endpoint"
-		limits   = "calls that wait; of it and the timeout of the open socket (settimeout) the shorter one counts"
+		noRoute = "there are no routes, devices or packets"
+		limits  = "calls that wait; of it and the timeout of the open socket (settimeout) the shorter one counts"
 	)
 	return []option{
 		{name: endpoint.SO_TYPE, label: "SO_TYPE", get: getInt(func(e *Endpoint) int { return e.typ })},
@@ -114,7 +113,7 @@ func options() []option {
 			get: getInt(func(e *Endpoint) int { return int(e.err.Swap(0)) })},
 		{name: endpoint.SO_ACCEPTCONN, label: "SO_ACCEPTCONN",
 			get: getInt(func(e *Endpoint) int { return truth(e.state.Load() == listening) })},
-		{name: endpoint.SO_SNDBUF, label: "SO_SNDBUF", note: "bytes under way; the value set is doubled",
+		{name: endpoint.SO_SNDBUF, label: "SO_SNDBUF", note: "memory under way, as Linux counts it; the value set is doubled",
 			get: getInt(func(e *Endpoint) int { return int(e.sndbuf.Load()) }),
 			set: setInt(func(e *Endpoint, v int) error {
 				e.setSendBuffer(2 * clampBuffer(v))
@@ -142,7 +141,7 @@ func options() []option {
 				e.storeInt(endpoint.SO_RCVBUF, max(2*min(max(v, 0), math.MaxInt32/2), minRecvBuffer))
 				return nil
 			})},
-		{name: endpoint.SO_RCVLOWAT, label: "SO_RCVLOWAT", note: "streams; a shut or failed one, and one whose sender waits, ignores it",
+		{name: endpoint.SO_RCVLOWAT, label: "SO_RCVLOWAT", note: "streams, for calls that wait; a shut or failed one, and one whose sender waits, ignores it",
 			get: getInt(func(e *Endpoint) int { return int(e.lowat.Load()) }),
 			set: setInt(func(e *Endpoint, v int) error {
 				switch {
@@ -179,7 +178,7 @@ func options() []option {
 			binary.NativeEndian.PutUint64(buf, e.id)
 			return 8, nil
 		}},
-		{name: endpoint.SO_MEMINFO, label: "SO_MEMINFO", note: "queued bytes and buffer sizes", get: (*Endpoint).memInfo},
+		{name: endpoint.SO_MEMINFO, label: "SO_MEMINFO", note: "memory under way, and buffer sizes", get: (*Endpoint).memInfo},
 		{name: endpoint.SO_PEEK_OFF, label: "SO_PEEK_OFF",
 			get: getInt(func(e *Endpoint) int { return int(e.peekOff.Load()) }),
 			set: setInt(func(e *Endpoint, v int) error { e.peekOff.Store(int32(v)); return nil })},
@@ -262,8 +261,11 @@ func options() []option {
 		flag(endpoint.SO_RXQ_OVFL, "SO_RXQ_OVFL", "no datagram is dropped"),
 		flag(endpoint.SO_WIFI_STATUS, "SO_WIFI_STATUS", noRoute),
 		flag(endpoint.SO_NOFCS, "SO_NOFCS", noRoute),
-		flag(endpoint.SO_SELECT_ERR_QUEUE, "SO_SELECT_ERR_QUEUE", inFamily+", and none has an error queue"),
+		{name: endpoint.SO_SELECT_ERR_QUEUE, label: "SO_SELECT_ERR_QUEUE", note: "messages: with an error there is POLLPRI too",
+			get: getInt(func(e *Endpoint) int { return truth(e.errPri.Load()) }),
+			set: setInt(func(e *Endpoint, v int) error { e.errPri.Store(v != 0); return nil })},
 		flag(endpoint.SO_RCVMARK, "SO_RCVMARK", noRoute),
+		flag(endpoint.SO_RCVPRIORITY, "SO_RCVPRIORITY", noRoute),
 		{name: endpoint.SO_BUSY_POLL, label: "SO_BUSY_POLL", kind: keeping, note: noRoute,
 			get: getStoredInt(endpoint.SO_BUSY_POLL, 0),
 			set: setInt(func(e *Endpoint, v int) error {
@@ -385,13 +387,11 @@ func (e *Endpoint) peerName(buf []byte) (int, error) {
 
 // memInfo writes the nine words of SO_MEMINFO that Linux defines.
 func (e *Endpoint) memInfo(buf []byte) (int, error) {
-	received, _ := e.Queued()
 	var rcvbuf [4]byte
 	endpoint.PutInt(rcvbuf[:], defaultBuffer)
 	e.getStored(endpoint.SO_RCVBUF, rcvbuf[:], rcvbuf[:])
 	var b []byte
 	for _, v := range [9]uint32{
-		0: uint32(received),
 		1: binary.NativeEndian.Uint32(rcvbuf[:]),
 		2: uint32(e.charged.Load()),
 		3: uint32(e.sndbuf.Load()),

@@ -129,6 +129,21 @@ var edgeScripts = []script{
 			}
 		}
 	}},
+	{"an error that is urgent", func(s *stage) {
+		a, b := s.pair()
+		s.set(a, endpoint.SO_SELECT_ERR_QUEUE, 1)
+		s.send(a, "unread")
+		s.send(b, "unread")
+		if s.typ == endpoint.SOCK_DGRAM {
+			s.connect(b, endpoint.Addr{})
+		} else {
+			s.close(b)
+		}
+		s.readyPri(a)
+		s.memory(a)
+		s.opt(a, endpoint.SO_ERROR)
+		s.readyPri(a)
+	}},
 	{"forged credentials", func(s *stage) {
 		a, b := s.pair()
 		s.set(b, endpoint.SO_PASSCRED, 1)

@@ -56,6 +56,7 @@ type Endpoint struct {
 	passCred atomic.Bool
 	noRights atomic.Bool  // SO_PASSRIGHTS is off
 	inline   atomic.Bool  // SO_OOBINLINE
+	errPri   atomic.Bool  // SO_SELECT_ERR_QUEUE
 	stamp    atomic.Int32 // 0, SO_TIMESTAMP or SO_TIMESTAMPNS
 
 	stored stored // the other options
@@ -138,6 +139,9 @@ func (e *Endpoint) ready(want endpoint.Events) (r endpoint.Events) {
 	shut := e.shut.Load()
 	if e.err.Load() != 0 {
 		r |= endpoint.Err
+		if e.errPri.Load() && e.typ != endpoint.SOCK_STREAM {
+			r |= endpoint.Pri
+		}
 	}
 	if shut == shutRead|shutWrite || state == open && e.typ != endpoint.SOCK_DGRAM {
 		r |= endpoint.Hup
