@@ -180,7 +180,7 @@ func TestTooManyInFlight(t *testing.T) {
 // TestLongChain: endpoints in each other's queues are closed one after the
 // other, not one inside the other.
 func TestLongChain(t *testing.T) {
-	n := 100_000
+	n := 20_000
 	if raceEnabled || testing.Short() {
 		n = 2000
 	}

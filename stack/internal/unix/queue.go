@@ -228,8 +228,9 @@ type portion struct {
 	size          int  // true length of the message
 	cut           bool // the message is longer than the buffers
 	found         bool
-	stop          bool // the call ends here whatever follows, see Received.Stop
-	urgent        bool // the byte of MSG_OOB
+	gaps          []int // after how many of the bytes there is a gap, see urgent.go
+	stop          bool  // the call ends here whatever follows, see Received.Stop
+	urgent        bool  // the byte of MSG_OOB
 	from          *Endpoint
 	unread        int // bytes that are not the sender's to wait for any more
 	charge        int // what they took of its buffer
@@ -297,20 +298,21 @@ func (q *queue) takeBytes(h how) (p portion) {
 		q.hungry = q.bytes > 0
 		return p
 	}
-	glue, skip := !q.owner.passCred.Load(), h.skip
+	glue, skip, skipped := !q.owner.passCred.Load(), h.skip, false
 	for i := q.head; i < len(q.segs); {
 		s := &q.segs[i]
-		if s.urgent != plain {
+		if s.urgent != plain && !skipped { // Linux does not look where SO_PEEK_OFF leads it
+
 			switch q.pass(s, h.peek, p.n > 0) {
 			case passStop:
 				p.stop = true
 				return q.taken(p, h)
 			case passOver:
-				p.skip += s.span()
+				p.pass(s)
 				i++
 				continue
 			case passDrop:
-				p.skip += s.span()
+				p.pass(s)
 				p.charge += int(s.charge)
 				p.unread += int(s.n)
 				q.bytes -= int(s.n)
@@ -323,10 +325,12 @@ func (q *queue) takeBytes(h how) (p portion) {
 		n := int(s.n)
 		if skip >= n {
 			skip -= n
-			p.skip += n
+			p.skip += s.span()
 			i++
+			skipped = true
 			continue
 		}
+		skipped = false
 		if p.found && !glue && s.cred != p.cred {
 			p.stop = true // messages of different senders are not glued together
 			break
@@ -373,7 +377,7 @@ func (q *queue) takeBytes(h how) (p portion) {
 func (q *queue) taken(p portion, h how) portion {
 	p.size = p.n
 	if !h.peek {
-		p.drop = p.skip + p.n
+		p.drop = p.skip + p.n + len(p.gaps)
 		p.unread += p.n
 		q.bytes -= p.n
 	} else if p.n < h.size {
@@ -384,25 +388,42 @@ func (q *queue) taken(p portion, h how) portion {
 
 // copyOut copies a portion. The caller has the turn of reading.
 func (q *queue) copyOut(p portion, bufs [][]byte) {
+	if p.n == 0 {
+		return
+	}
 	dst := cursor{bufs: bufs}
-	skip := p.skip
-	c := p.first
-	for left := p.n; left > 0; {
-		// All chunks but the last are full, and of the last no more is asked
-		// for than was written. Its next is the sender's, so do not look.
-		b := c.buf[c.r:]
-		if skip < len(b) {
-			b = b[skip:]
-			b = b[:min(len(b), left)]
-			dst.write(b)
-			if left -= len(b); left == 0 {
-				return
-			}
-			skip = 0
-		} else {
-			skip -= len(b)
+	at := place{c: p.first, off: p.first.r}
+	at.read(p.skip, nil)
+	done := 0
+	for _, n := range p.gaps {
+		at.read(n-done, &dst)
+		at.read(1, nil)
+		done = n
+	}
+	at.read(p.n-done, &dst)
+}
+
+// place is a place in the chunks.
+type place struct {
+	c   *chunk
+	off int
+}
+
+// read goes on by n bytes, which go to dst if there is one. All chunks but the
+// last are full, and of the last no more is asked for than was written. Its next
+// is the sender's, so it does not look there before it has to.
+func (p *place) read(n int, dst *cursor) {
+	for n > 0 {
+		if p.off == len(p.c.buf) {
+			p.c, p.off = p.c.next, 0
 		}
-		c = c.next
+		b := p.c.buf[p.off:]
+		b = b[:min(len(b), n)]
+		if dst != nil {
+			dst.write(b)
+		}
+		p.off += len(b)
+		n -= len(b)
 	}
 }
 

@@ -69,7 +69,12 @@ func (e *Endpoint) Recv(req endpoint.RecvRequest) (endpoint.Received, error) {
 		e.family.release(p.lost)
 	}
 	if !p.found {
-		return endpoint.Received{}, e.nothing(shut, failed, h.wait)
+		var r endpoint.Received
+		err := e.nothing(shut, failed, h.wait)
+		if err == nil && e.typ == endpoint.SOCK_STREAM {
+			e.control(&r, portion{}, req.Control) // nobody's credentials, as on Linux
+		}
+		return r, err
 	}
 	if !h.peek {
 		p.from.land(q, p.rights)

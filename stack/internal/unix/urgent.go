@@ -7,9 +7,9 @@ import "usersock/stack/endpoint"
 // The last byte of a message that is sent with MSG_OOB is a segment of its own,
 // and marked; a queue has one mark, and a later one makes an earlier byte a
 // plain one. MSG_OOB receives the marked byte wherever it stands and leaves
-// a gap of no bytes in its place. Other calls stop before the mark; the next one
-// loses the marked byte (or, with SO_OOBINLINE, begins with it), and a peek
-// looks past it.
+// a gap of no bytes in its place. Other calls stop before the mark, and at a gap
+// unless there is a mark; the next one loses the marked byte (or, with
+// SO_OOBINLINE, begins with it), and a peek looks past it.
 
 // urgency says what a segment of a stream has to do with urgent data.
 type urgency uint8
@@ -52,7 +52,7 @@ const (
 func (q *queue) pass(s *segment, peek, found bool) int {
 	inline := q.owner.inline.Load()
 	switch {
-	case found:
+	case found && (s.urgent == marked || !q.mark.Load()):
 		return passStop
 	case s.urgent == gap && peek:
 		return passOver
@@ -101,4 +101,13 @@ func (q *queue) takeUrgent(h how) (p portion, err error) {
 		return p, nil
 	}
 	return p, endpoint.EINVAL
+}
+
+// pass leaves the bytes of a segment out.
+func (p *portion) pass(s *segment) {
+	if p.n == 0 {
+		p.skip += s.span()
+	} else {
+		p.gaps = append(p.gaps, p.n) // only a gap is passed when there are bytes before
+	}
 }
