@@ -26,3 +26,32 @@ func (c *countingEndpoint) Ready(want endpoint.Events) endpoint.Events {
 	c.n.Add(1)
 	return c.Endpoint.Ready(want)
 }
+
+// Carry sends what, as a right in flight, through via.
+func Carry(via, what *Socket) error {
+	f, err := what.desc.retain()
+	if err != nil {
+		return err
+	}
+	_, err = via.desc.file.ep.Send(endpoint.Message{Bufs: [][]byte{{1}}, Control: []endpoint.Control{
+		{Level: SOL_SOCKET, Type: endpoint.SCM_RIGHTS, Rights: []endpoint.Right{f}},
+	}})
+	if err != nil {
+		f.Release()
+	}
+	return err
+}
+
+// Fetch receives one right through via, and makes a Socket of it in n.
+func Fetch(n *Net, via *Socket) (*Socket, error) {
+	r, err := via.desc.file.ep.Recv(endpoint.RecvRequest{Bufs: [][]byte{{0}}, Control: true})
+	if err != nil {
+		return nil, err
+	}
+	f := r.Control[0].Rights[0].(*file)
+	d, err := n.install(f)
+	if err != nil {
+		return nil, err
+	}
+	return newSocket(d, f.family, f.typ, f.proto), nil
+}

@@ -19,8 +19,8 @@ const (
 // Select waits until one of the descriptors of this Net is ready: of rlist to
 // be received from or accepted on (the end of a stream and a pending error
 // count), of wlist to be sent to (a connection that was made or failed counts),
-// of xlist to give urgent data, which never happens here. It returns those that
-// are, each list in the order given; a descriptor may be in several lists and
+// of xlist to give urgent data, which an AF_UNIX stream alone has. It returns
+// those that are, each list in the order given; a descriptor may be in several lists and
 // more than once in one. There is no limit like FD_SETSIZE.
 //
 // timeout is Forever, 0 (do not wait) or a duration on the stack's clock, after
