@@ -9,9 +9,13 @@
 //   - names.go: the table of names, binding, autobind, unlinking;
 //   - unix.go: the endpoint, its addresses and readiness;
 //   - conn.go: listen, connect, accept, shutdown, close;
-//   - transfer.go: sending and receiving, and the errors of each type;
+//   - transfer.go, receive.go: sending and receiving, and the errors of each type;
 //   - queue.go: where bytes and messages wait, with its theory of operation;
+//   - urgent.go: MSG_OOB on streams;
+//   - cost.go, room.go: what limits a sender: its buffer, and a full queue;
 //   - scm.go: control items;
+//   - flight.go: rights in flight, and the collector of those that nobody can
+//     receive any more, with its theory of operation;
 //   - options.go: the one table of socket options;
 //   - list.go: the endpoints as ss(8) lists them.
 //
@@ -20,17 +24,12 @@
 //   - A path is a name and nothing else: there are no directories, links or
 //     permissions, and two spellings of one path are two names.
 //   - An address of another family is EAFNOSUPPORT instead of EINVAL.
-//   - MSG_OOB is EOPNOTSUPP, as with CONFIG_AF_UNIX_OOB off.
-//   - The send buffer of a stream counts bytes, not memory: its full size is
-//     usable, and SIOCOUTQ tells bytes.
-//   - Nothing here blocks, so what Linux decides by the mode of the call is
-//     decided once. SO_RCVLOWAT holds back a stream's bytes from any call
-//     (Linux: from blocking ones) and from In. A datagram endpoint that is shut
-//     down for reading is at its end (Linux: EAGAIN for a call that does not
-//     block).
-//   - A peek at a stream gives the rights that came with its bytes; Linux's also
-//     gives those of the next message that has any.
+//   - The memory that a message takes is that of a 64-bit kernel with pages of
+//     4 KiB on every machine; Queued tells bytes.
+//   - Nothing here blocks. SO_RCVLOWAT holds back a stream's bytes from calls
+//     without MSG_DONTWAIT, until the sender's buffer is full.
 //   - A stream's receiver is not told the sender's address; it is the peer's.
-//   - Endpoints that only rights in flight refer to, in a circle, are freed but
-//     not closed: the family cannot see what a right stands for.
+//   - Circles of endpoints in each other's queues are closed at once, not when
+//     the next endpoint closes.
+//   - Any positive number is a process, for SCM_CREDENTIALS of user 0.
 package unix
