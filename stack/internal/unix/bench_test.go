@@ -107,6 +107,31 @@ func BenchmarkConnect(b *testing.B) {
 	}
 }
 
+// BenchmarkRight sends a right to an endpoint, and receives it.
+func BenchmarkRight(b *testing.B) {
+	for _, typ := range []struct {
+		name string
+		typ  int
+	}{{"stream", endpoint.SOCK_STREAM}, {"dgram", endpoint.SOCK_DGRAM}} {
+		b.Run(typ.name, func(b *testing.B) {
+			x, y := newPair(b, typ.typ)
+			f := x.family
+			_, _, d, _ := described(b, f, endpoint.SOCK_STREAM)
+			m := passing(d)
+			req := endpoint.RecvRequest{Bufs: [][]byte{{0}}, Control: true}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := x.Send(m); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := y.Recv(req); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkIdlePair reports the heap of a pair that nobody uses.
 func BenchmarkIdlePair(b *testing.B) {
 	f := New(Config{})

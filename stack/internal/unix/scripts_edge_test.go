@@ -129,6 +129,31 @@ var edgeScripts = []script{
 			}
 		}
 	}},
+	{"credentials asked for later", func(s *stage) {
+		l, c := s.open("l"), s.open("c")
+		s.bind(l, s.path("l"))
+		s.listen(l, 5)
+		s.connect(c, s.path("l"))
+		s.send(c, "1")
+		s.set(l, endpoint.SO_TIMESTAMP, 1)
+		s.set(l, endpoint.SO_OOBINLINE, 1)
+		s.set(l, endpoint.SO_PEEK_OFF, 3)
+		s.set(l, endpoint.SO_RCVLOWAT, 3)
+		s.set(l, endpoint.SO_SNDBUF, 5000)
+		s.set(c, endpoint.SO_PASSCRED, 1)
+		s.send(c, "2")
+		d := s.open("d")
+		s.connect(d, s.path("l"))
+		for _, name := range []string{"a", "b"} {
+			if a := s.accept(l, name); a != nil {
+				for _, o := range []int{endpoint.SO_PASSCRED, endpoint.SO_TIMESTAMP, endpoint.SO_OOBINLINE, endpoint.SO_PEEK_OFF,
+					endpoint.SO_RCVLOWAT, endpoint.SO_SNDBUF, endpoint.SO_ACCEPTCONN} {
+					s.opt(a, o)
+				}
+				s.recvMsg(a, 5, 0, true)
+			}
+		}
+	}},
 	{"an error that is urgent", func(s *stage) {
 		a, b := s.pair()
 		s.set(a, endpoint.SO_SELECT_ERR_QUEUE, 1)
