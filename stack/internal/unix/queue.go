@@ -65,7 +65,6 @@ type queue struct {
 
 	mu          sync.Mutex
 	busy        bool // a sender is copying
-	hungry      bool // Recv returned EAGAIN though something waits
 	first, last *chunk
 	small       *chunk // the small chunk while it is not in the list
 	hasSmall    bool   // it exists
@@ -111,10 +110,10 @@ func (q *queue) waiting() int {
 }
 
 // put appends total bytes of src, as one message or in pieces of at most so
-// many bytes; the first has the rights. It reports whether the receiver has to
-// be told. EPIPE: it is not there to read them; EPERM: it takes no rights. The
-// caller has the turn of writing.
-func (q *queue) put(s segment, total, piece int, src *cursor) (tell bool, err error) {
+// many bytes; the first has the rights. The receiver has to be told, whatever waits
+// for it already: with EPOLLET each arrival is an event. EPIPE: it is not there to
+// read them; EPERM: it takes no rights. The caller has the turn of writing.
+func (q *queue) put(s segment, total, piece int, src *cursor) (err error) {
 	q.mu.Lock()
 	q.busy = true
 	last, room := q.last, 0
@@ -163,7 +162,7 @@ func (q *queue) put(s segment, total, piece int, src *cursor) (tell bool, err er
 		q.recycle(more)
 		q.tidy()
 		q.mu.Unlock()
-		return false, err
+		return err
 	}
 	if room > 0 {
 		last.w += room
@@ -176,12 +175,10 @@ func (q *queue) put(s segment, total, piece int, src *cursor) (tell bool, err er
 		}
 		q.last = end
 	}
-	tell = q.hungry || s.urgent == marked || q.head == len(q.segs)
 	s.from.unread.Add(int64(total))
 	q.enter(s, total, piece)
-	q.hungry = false
 	q.mu.Unlock()
-	return tell, nil
+	return nil
 }
 
 // enter adds the segments of total bytes.
@@ -268,7 +265,6 @@ func (q *queue) takeMessage(h how) (p portion) {
 		p.skip += int(q.segs[i].n)
 	}
 	if i == len(q.segs) {
-		q.hungry = q.head < len(q.segs)
 		return p
 	}
 	s := &q.segs[i]
@@ -295,7 +291,6 @@ func (q *queue) takeBytes(h how) (p portion) {
 	}
 	if h.wait && !h.peek && q.owner.shut.Load()&shutRead == 0 && q.owner.err.Load() == 0 &&
 		!q.enough(min(h.size, int(q.owner.lowat.Load()))) && !q.mark.Load() {
-		q.hungry = q.bytes > 0
 		return p
 	}
 	glue, skip, skipped := !q.owner.passCred.Load(), h.skip, false
@@ -380,8 +375,6 @@ func (q *queue) taken(p portion, h how) portion {
 		p.drop = p.skip + p.n + len(p.gaps)
 		p.unread += p.n
 		q.bytes -= p.n
-	} else if p.n < h.size {
-		q.hungry = true // who looks may wait for more: MSG_PEEK with MSG_WAITALL
 	}
 	return p
 }

@@ -115,22 +115,20 @@ func (e *Endpoint) sendPieces(p *Endpoint, s segment, total int, src *cursor) (i
 		used += int64(pieceCost(k))
 		n += k
 	}
-	tell, err := false, error(endpoint.EAGAIN)
+	err := error(endpoint.EAGAIN)
 	if n > 0 {
-		tell, err = q.put(s, n, piece, src)
+		err = q.put(s, n, piece, src)
 	}
 	q.writing.Unlock()
 	if err != nil {
 		e.land(q, s.rights)
 		return 0, err
 	}
-	if tell {
-		ev := endpoint.In
-		if s.urgent == marked {
-			ev |= endpoint.Pri
-		}
-		p.event(ev)
+	ev := endpoint.In
+	if s.urgent == marked {
+		ev |= endpoint.Pri
 	}
+	p.event(ev)
 	return n, nil
 }
 
@@ -182,7 +180,7 @@ func (e *Endpoint) sendTo(to name, bufs [][]byte, n int, a ancillary) error {
 	q := &p.in
 	e.board(q, a.rights)
 	q.writing.Lock()
-	tell, err := e.enterAt(p, bufs, n, a)
+	err = e.enterAt(p, bufs, n, a)
 	q.writing.Unlock()
 	if err != nil {
 		e.land(q, a.rights)
@@ -190,22 +188,22 @@ func (e *Endpoint) sendTo(to name, bufs [][]byte, n int, a ancillary) error {
 	switch {
 	case err == endpoint.EPIPE:
 		return e.lost(p)
-	case err == nil && tell:
+	case err == nil:
 		p.event(endpoint.In)
 	}
 	return err
 }
 
 // enterAt is sendTo with the turn of writing to p.
-func (e *Endpoint) enterAt(p *Endpoint, bufs [][]byte, n int, a ancillary) (tell bool, err error) {
+func (e *Endpoint) enterAt(p *Endpoint, bufs [][]byte, n int, a ancillary) error {
 	deaf := func() bool { return p.shut.Load()&shutRead != 0 }
 	switch {
 	case deaf(): // put says so
 	case a.rights != nil && p.noRights.Load():
-		return false, endpoint.EPERM
+		return endpoint.EPERM
 	case e.typ == endpoint.SOCK_DGRAM && !e.roomAt(p) && !deaf():
 		// Who is shut down or closes after this wakes those who wait for room.
-		return false, endpoint.EAGAIN
+		return endpoint.EAGAIN
 	}
 	s := segment{from: e, cred: e.credFor(p, a), rights: a.rights}
 	if p.stamp.Load() != 0 {
