@@ -13,12 +13,20 @@
 //	net.go, descriptor.go   Net, descriptors, fromfd, dup, detach
 //	socket.go, connect.go   creation, bind, listen, accept, connect, close
 //	transfer.go             send, recv and their family
+//	message.go, mmsg.go     sendmsg, recvmsg and their family
+//	cmsg.go, ancillary.go   ancillary data: its layout, its usual items
+//	rights.go               descriptors in messages
+//	sendfile.go, ioctl.go   sendfile; ioctl and fcntl
+//	server.go               create_server
+//	interfaces.go           if_nameindex and its sisters
 //	options.go, timeout.go  options; the three modes
 //	address.go, inet.go     addresses; inet_aton, htons and friends
 //	names.go                getaddrinfo and the older functions
 //	select.go, poll.go      readiness of many descriptors
+//	poller.go               the same for any number of them: epoll
 //	makefile*.go            buffered files
-//	conn.go, dial.go        net.Conn, net.Listener, net.PacketConn
+//	conn*.go, dial.go       net.Conn, net.Listener; Dial and Listen
+//	packetconn.go           net.PacketConn, and messages in the Go dialect
 //	wait.go                 the only place that waits
 //
 // Errors are [*Error] with an [Errno], [*Gaierror], [*Herror] or [*ValueError];
