@@ -61,6 +61,7 @@ var layers = []layer{
 		"netdev", "stack", "resolver", "sockapi", "testnet/dnszone"}},
 
 	{name: "docs"},
+	{name: "docs/examples"},
 	{name: "cmd/*", imports: []string{"stack/endpoint", "netdev", "stack", "stack/expvarstat", "resolver", "resolver/dot", "resolver/doh",
 		"sockapi", "tls", "testnet", "testnet/dnszone"}},
 }
