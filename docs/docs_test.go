@@ -1,7 +1,9 @@
 // Package docs_test keeps the documents true.
 //
 //	calls_test.go       calls.md names every documented call, and what it names exists
-//	constants_test.go   the constants of calls.md have Linux's numbers
+//	constants_test.go   the constants of calls.md have Linux's numbers; those
+//	                    that python3 and the C headers have agree with them
+//	                    (constants_system_test.go)
 //	options_test.go     the option table of calls.md is the one in the code
 //	blocks_test.go      the Go code in README.md and in this folder compiles,
 //	                    runs, and prints what is written below it
@@ -15,7 +17,8 @@
 //
 //	USERSOCK_UPDATE=1 go test ./docs
 //
-// and read the difference. No test reads anything outside the repository.
+// and read the difference. No test reads anything outside the repository,
+// but for the constants that the machine's python3 and C headers are asked for.
 package docs_test
 
 import (
