@@ -75,11 +75,20 @@ func (s *Socket) setRaw(level, name int, value []byte) error {
 	if err != nil {
 		return err
 	}
+	if tooShort(level, name, len(value)) {
+		return endpoint.EINVAL
+	}
 	if err := d.file.ep.SetOption(level, name, value); err != nil {
 		return d.outcome(err)
 	}
 	d.file.noteOption(level, name, value)
 	return nil
+}
+
+// tooShort reports whether Linux refuses a value of n bytes before it looks which
+// option it is for: at SOL_SOCKET each has a C int at least, but for a name.
+func tooShort(level, name, n int) bool {
+	return level == SOL_SOCKET && name != SO_BINDTODEVICE && n < 4
 }
 
 // SetsockoptNone is setsockopt with None and a length: a NULL buffer, which
@@ -90,7 +99,7 @@ func (s *Socket) SetsockoptNone(level, name, optlen int) error {
 	if err != nil {
 		return fail("setsockopt", nil, err)
 	}
-	if optlen < 0 {
+	if optlen < 0 || tooShort(level, name, optlen) {
 		return fail("setsockopt", nil, endpoint.EINVAL)
 	}
 	if optlen == 0 {
