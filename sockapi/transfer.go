@@ -146,7 +146,7 @@ func (d *desc) receive(w *waiter, req endpoint.RecvRequest, lim limit) (all endp
 		// Looked at before the bytes: what ends the stream comes after them.
 		ended := !peek || target <= 1 || f.ep.Ready(endpoint.RdHup)&(endpoint.RdHup|endpoint.Always) != 0
 		got, err = f.ep.Recv(req)
-		if err == nil && !ended && got.N < target {
+		if err == nil && !ended && got.N < target && !got.Stop {
 			releaseAll(got.Control)
 			got.Control = nil
 			return endpoint.EAGAIN
