@@ -45,8 +45,9 @@ var layers = []layer{
 	{name: "stack/internal/inet", imports: []string{"stack/endpoint", "internal/virtual", "internal/wire"}, gvisor: true},
 	{name: "stack/internal/unix", imports: []string{"stack/endpoint", "internal/virtual"}},
 	{name: "stack/internal/netlink", imports: []string{"stack/endpoint", "internal/virtual"}},
+	{name: "stack/internal/autoconf", imports: []string{"stack/endpoint"}},
 	{name: "stack", imports: []string{"stack/endpoint", "internal/virtual", "internal/wire", "netdev",
-		"stack/internal/inet", "stack/internal/unix", "stack/internal/netlink"}, gvisor: true},
+		"stack/internal/inet", "stack/internal/unix", "stack/internal/netlink", "stack/internal/autoconf"}, gvisor: true},
 	{name: "stack/expvarstat", imports: []string{"stack/endpoint", "stack"}}, // apart: expvar adds an HTTP handler
 
 	{name: "resolver", imports: []string{"stack/endpoint", "internal/virtual"}},
@@ -68,6 +69,7 @@ var layers = []layer{
 
 // direct is what go.mod may require directly, and nothing else.
 var direct = []string{
+	"github.com/insomniacslk/dhcp",
 	"github.com/songgao/water",
 	"golang.org/x/net",
 	"golang.org/x/sys",
