@@ -46,8 +46,9 @@ type cacheItem struct {
 
 // flight is a question that is being asked.
 type flight struct {
-	done chan struct{}
-	ans  *answer // set before done is closed; nil if whoever asked gave up
+	done  chan struct{}
+	ans   *answer // set before done is closed; nil if whoever asked gave up
+	round uint64  // the cache's when it was claimed
 }
 
 type cache struct {
@@ -59,6 +60,7 @@ type cache struct {
 	mu      sync.Mutex
 	items   map[cacheKey]*cacheItem
 	flights map[cacheKey]*flight
+	round   uint64    // counts calls of renew
 	list    cacheItem // root of the ring: next is the last used
 }
 
@@ -83,8 +85,23 @@ func newCache(cfg Config, clock endpoint.Clock) *cache {
 func (c *cache) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.clearLocked()
+}
+
+func (c *cache) clearLocked() {
 	c.items = map[cacheKey]*cacheItem{}
 	c.list.next, c.list.prev = &c.list, &c.list
+}
+
+// renew forgets everything for good: questions that are being asked go on, and
+// whoever waits for them is answered, but the answers are not remembered, and who
+// asks from now on asks anew.
+func (c *cache) renew() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.clearLocked()
+	c.flights = map[cacheKey]*flight{}
+	c.round++
 }
 
 func (i *cacheItem) unlink() {
@@ -120,7 +137,7 @@ func (c *cache) get(key cacheKey) (ans *answer, f *flight, mine bool) {
 	if f := c.flights[key]; f != nil {
 		return nil, f, false
 	}
-	f = &flight{done: make(chan struct{})}
+	f = &flight{done: make(chan struct{}), round: c.round}
 	c.flights[key] = f
 	return nil, f, true
 }
@@ -131,11 +148,13 @@ func (c *cache) land(key cacheKey, f *flight, ans *answer) *answer {
 	now := c.clock.Monotonic()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if ans != nil && c.size > 0 {
-		ans = c.put(key, ans, now)
+	if f.round == c.round {
+		if ans != nil && c.size > 0 {
+			ans = c.put(key, ans, now)
+		}
+		delete(c.flights, key)
 	}
 	f.ans = ans
-	delete(c.flights, key)
 	close(f.done)
 	return ans
 }

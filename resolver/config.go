@@ -66,6 +66,15 @@ type Config struct {
 	// has no upper limit of three, and it can name ports other than 53.
 	Servers []netip.AddrPort
 
+	// Learned, when set, returns the name servers and search domains that the
+	// network has told the host, as Servers and the search line would list
+	// them. It is called for each lookup, so that what it returns may change; the
+	// cache then forgets what other servers said. Servers and nameserver lines
+	// win over its servers, domain and search lines over its domains; where it
+	// returns none, what stands there counts. It must not block or call the
+	// resolver, and its slices must not change.
+	Learned func() (servers []netip.AddrPort, search []string)
+
 	// Sources are further places to look names up. Nsswitch refers to them by
 	// name; without Nsswitch they come last.
 	Sources []Source
@@ -100,7 +109,8 @@ type Resolver struct {
 
 	hosts   *hostsTable
 	conf    resolvConf
-	servers []server
+	learned func() ([]netip.AddrPort, []string)
+	whom    atomic.Pointer[whom]
 	order   []step // the sources, in order
 	policy  *Policy
 	cache   *cache
@@ -154,11 +164,10 @@ func New(cfg Config) (*Resolver, error) {
 	r.buffers.New = func() any { return new([udpBufferSize]byte) }
 	r.conf = parseResolvConf(cfg.ResolvConf, r.host)
 	if len(cfg.Servers) > 0 {
-		r.conf.servers = cfg.Servers
+		r.conf.servers, r.conf.ownServers = cfg.Servers, true
 	}
-	for _, addr := range r.conf.servers {
-		r.servers = append(r.servers, server{addr, addr.String()})
-	}
+	r.learned = cfg.Learned
+	r.whom.Store(r.makeWhom(nil, nil))
 	r.policy = ParseGaiConf(cfg.GaiConf)
 	r.cache = newCache(cfg, r.clock)
 	r.order = r.makeOrder(cfg)

@@ -38,6 +38,7 @@ func (d dnsSource) lookupHost(ctx context.Context, name string, want families) (
 			return entry{}, fmt.Errorf("AAAA is not asked for (no-aaaa): %w", ErrNoData)
 		}
 	}
+	search := r.current().search
 	final := len(bare) < len(name)
 	given := final || strings.Count(bare, ".") >= r.conf.ndots
 	var failure error
@@ -50,7 +51,7 @@ func (d dnsSource) lookupHost(ctx context.Context, name string, want families) (
 	}
 	asked := given
 	var others error
-	for _, domain := range r.conf.search {
+	for _, domain := range search {
 		full := bare
 		if domain != "" {
 			full = bare + "." + domain
@@ -131,6 +132,7 @@ func (r *Resolver) resolve(ctx context.Context, name string, want families) (ent
 
 // lookupAddr asks for the PTR record of ip.
 func (d dnsSource) lookupAddr(ctx context.Context, ip netip.Addr) (entry, error) {
+	d.r.current()
 	types := [1]dnsmessage.Type{dnsmessage.TypePTR}
 	var answers [1]*answer
 	if err := d.r.ask(ctx, reverseName(ip), types[:], answers[:]); err != nil {

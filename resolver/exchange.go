@@ -103,7 +103,7 @@ func (r *Resolver) askServers(ctx context.Context, name string, types []dnsmessa
 // rounds asks all servers, again and again, until every question has its
 // answer or the attempts are used up.
 func (r *Resolver) rounds(ctx context.Context, questions []question) {
-	servers := r.servers
+	servers := r.whom.Load().servers
 	first := stageUDP
 	switch {
 	case r.exchange != nil:

@@ -9,8 +9,11 @@ import (
 
 // resolvConf is a resolv.conf(5) text.
 type resolvConf struct {
-	servers  []netip.AddrPort
-	search   []string // without final dots; "" is the root
+	servers []netip.AddrPort
+	search  []string // without final dots; "" is the root
+
+	ownServers, ownSearch bool // said, and not made up
+
 	ndots    int
 	timeout  time.Duration // of one try with one server
 	attempts int           // rounds over all servers
@@ -65,6 +68,7 @@ func parseResolvConf(text string, host Host) resolvConf {
 			}
 		}
 	}
+	c.ownServers, c.ownSearch = len(c.servers) > 0, search
 	if len(c.servers) == 0 {
 		c.servers = []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 53)}
 	}

@@ -262,8 +262,8 @@ func TestEmbeddedTables(t *testing.T) {
 
 func TestScopedServer(t *testing.T) {
 	l := newLab(t, func(c *Config) { c.ResolvConf = "nameserver fe80::53%v0\n" })
-	if len(l.servers) != 1 || l.servers[0].text != "[fe80::53%3]:53" {
-		t.Errorf("servers %v", l.servers)
+	if len(l.whom.Load().servers) != 1 || l.whom.Load().servers[0].text != "[fe80::53%3]:53" {
+		t.Errorf("servers %v", l.whom.Load().servers)
 	}
 }
 
