@@ -137,6 +137,9 @@ func (n *Net) newResolver(cfg resolver.Config) (*resolver.Resolver, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = n.clock
 	}
+	if cfg.Learned == nil {
+		cfg.Learned = n.stack.NameServers
+	}
 	if cfg.Rand == nil {
 		if v := n.stack.Virtual(); v != nil {
 			cfg.Rand = gatedRand{n, v.Source()}

@@ -15,8 +15,9 @@ type Config struct {
 	// Stack is the host. It is required, and stays the caller's to close.
 	Stack *stack.Stack
 
-	// Resolver configures the Net's names. Its Dial, Host and Clock are the
-	// stack's where they are not set.
+	// Resolver configures the Net's names. Its Dial, Host, Clock and Learned
+	// are the stack's where they are not set: without name servers of its own it
+	// asks those that the network has told the stack.
 	Resolver resolver.Config
 
 	// Cred is the identity of this process, as SO_PEERCRED shows it; the zero

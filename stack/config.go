@@ -65,6 +65,9 @@ type Interface struct {
 	// is among them.
 	Addrs []netip.Prefix
 
+	// Auto adds what the network tells: DHCP and router advertisements.
+	Auto Auto
+
 	// MTU is the largest IP packet in bytes; 0 is the link's own. At least 68,
 	// and 1280 where IPv6 is served (RFC 8200, section 5).
 	MTU int

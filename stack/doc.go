@@ -14,6 +14,9 @@
 // [Stack.Metrics] the counters alone, and [Stack.Watch] each change of
 // interfaces, addresses and routes.
 //
+// An interface can be configured by what its network tells, by DHCP and IPv6
+// router advertisements: [Auto].
+//
 // What is not here: names (package resolver), descriptors and waiting
-// (package sockapi), configuration by DHCP or router advertisements.
+// (package sockapi).
 package stack

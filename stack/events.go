@@ -27,10 +27,12 @@ const (
 	AddrRemoved                           // Interface, Addr
 	RouteAdded                            // Route
 	RouteRemoved                          // Route
+	AutoChanged                           // Interface: what the network told it is another, see Stack.AutoState
+	NamesChanged                          // Interface: what Stack.NameServers returns is another by it
 )
 
 var eventNames = [...]string{"unknown event", "interface attached", "interface detached", "link up", "link down", "link ended",
-	"address added", "address removed", "route added", "route removed"}
+	"address added", "address removed", "route added", "route removed", "configuration learnt", "name servers learnt"}
 
 func (k EventKind) String() string {
 	if k <= 0 || int(k) >= len(eventNames) {
@@ -211,9 +213,15 @@ func (s *Stack) linkChanged(id tcpip.NICID, name string, st netdev.State) {
 			}
 			s.inet.AbortLocal(func(a netip.Addr) bool { return own[a] })
 		}
+		for _, a := range s.listAutos() {
+			if a.name == name {
+				a.stop() // nobody tells this interface anything any more
+			}
+		}
 		s.emit(Event{Kind: LinkEnded, Interface: name, Err: st.Err})
 	case st.Up:
 		s.emit(Event{Kind: LinkUp, Interface: name})
+		s.autoLinkUp(name)
 	default:
 		s.emit(Event{Kind: LinkDown, Interface: name})
 	}

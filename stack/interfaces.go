@@ -58,6 +58,12 @@ func (cfg *Config) checkInterface(in Interface) error {
 			least = minMTU6
 		}
 	}
+	if err := cfg.checkAuto(in); err != nil {
+		return err
+	}
+	if in.Auto.RouterAdvertisements || in.Auto.DHCPv6 {
+		least = minMTU6
+	}
 	if mtu < least || mtu > maxMTU {
 		return fmt.Errorf("interface %q: MTU %d is not within %d to %d: %w", in.Name, mtu, least, maxMTU, endpoint.EINVAL)
 	}
@@ -92,6 +98,15 @@ func (cfg *Config) checkAddr(a netip.Prefix) error {
 // Attach adds an interface while the stack runs. When it fails the link is
 // closed. A name in use is EEXIST.
 func (s *Stack) Attach(in Interface) error {
+	err := s.attach(in)
+	if err == nil && in.Auto.on() {
+		s.startAutos()
+	}
+	return err
+}
+
+// attach is Attach without the beginning of what configures the interface.
+func (s *Stack) attach(in Interface) error {
 	err := s.cfg.checkInterface(in)
 	if err != nil {
 		if in.Link != nil {
@@ -114,7 +129,13 @@ func (s *Stack) Attach(in Interface) error {
 	if end.Clock != nil && s.realTime {
 		end.Clock(s.clock)
 	}
-	if err := s.net.CreateNICWithOptions(id, end.Endpoint, gvstack.NICOptions{Name: name}); err != nil {
+	top := end.Endpoint
+	var auto *auto
+	if in.Auto.on() {
+		auto = s.newAuto(id, name, in, top)
+		top = auto.tap.endpoint()
+	}
+	if err := s.net.CreateNICWithOptions(id, top, gvstack.NICOptions{Name: name}); err != nil {
 		// Netstack keeps an interface that it made and could not enable.
 		if s.net.RemoveNIC(id) != nil {
 			end.Endpoint.Close()
@@ -138,6 +159,9 @@ func (s *Stack) Attach(in Interface) error {
 		}
 	}
 	s.watchLink(id, name, end)
+	if auto != nil {
+		s.addAuto(auto)
+	}
 	return nil
 }
 
@@ -146,6 +170,9 @@ func (s *Stack) Attach(in Interface) error {
 // given one.
 func (s *Stack) linkLocal(in Interface, end gvstack.LinkEndpoint) []netip.Prefix {
 	mac := end.LinkAddress()
+	if in.Auto.RouterAdvertisements || in.Auto.DHCPv6 {
+		return nil // it gives the interface that address itself, once no neighbour has it
+	}
 	if len(mac) != header.EthernetAddressSize || !s.cfg.serves(endpoint.AF_INET6) || end.MTU() < minMTU6 ||
 		slices.ContainsFunc(in.Addrs, func(p netip.Prefix) bool { return p.Addr().Is6() && p.Addr().IsLinkLocalUnicast() }) {
 		return nil
@@ -208,6 +235,7 @@ func (s *Stack) Detach(name string) error {
 	if err != nil {
 		return fmt.Errorf("stack: detach: %w", err)
 	}
+	s.stopAutos(name)
 	// The name is free when the interface is gone, not before: netstack would
 	// refuse another interface of that name.
 	if err := s.net.RemoveNIC(id); err != nil {

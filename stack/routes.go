@@ -71,16 +71,20 @@ func (s *Stack) RemoveRoute(r Route) error {
 func (s *Stack) Routes() []Route {
 	var list []Route
 	for _, gr := range s.net.GetRouteTable() {
-		r := Route{
-			Dst: netip.PrefixFrom(ipOf(gr.Destination.ID()), gr.Destination.Prefix()),
-			Dev: s.net.FindNICNameFromID(gr.NIC),
-			MTU: int(gr.MTU),
-		}
-		r.Via = ipOf(gr.Gateway)
-		r.Src = ipOf(gr.SourceHint)
-		list = append(list, r)
+		list = append(list, s.routeOf(gr))
 	}
 	return list
+}
+
+// routeOf is the reverse of route.
+func (s *Stack) routeOf(gr tcpip.Route) Route {
+	return Route{
+		Dst: netip.PrefixFrom(ipOf(gr.Destination.ID()), gr.Destination.Prefix()),
+		Via: ipOf(gr.Gateway),
+		Dev: s.net.FindNICNameFromID(gr.NIC),
+		Src: ipOf(gr.SourceHint),
+		MTU: int(gr.MTU),
+	}
 }
 
 func (s *Stack) route(r Route) (tcpip.Route, error) {

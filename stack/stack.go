@@ -51,6 +51,11 @@ type Stack struct {
 	counters counters
 	lastSock atomic.Uint64 // the last SO_COOKIE given out
 
+	autoMu      sync.Mutex // for what interfaces have learnt; never held across a call into netstack
+	autos       []*auto    // of interfaces that configure themselves
+	autoChanged chan struct{}
+	learnt      atomic.Pointer[names]
+
 	looks  events // at links whose state has changed
 	events events // to tell the watchers
 }
@@ -73,6 +78,8 @@ func New(cfg Config) (*Stack, error) {
 		names:    make(map[string]tcpip.NICID),
 		links:    make(map[tcpip.NICID]netdev.State),
 		closed:   make(chan struct{}),
+
+		autoChanged: make(chan struct{}),
 	}
 	s.virtual, _ = cfg.Clock.(virtual.Host)
 	s.hostname.Store(&s.cfg.Hostname)
@@ -95,7 +102,7 @@ func New(cfg Config) (*Stack, error) {
 // is opened.
 func (cfg *Config) check() error {
 	if cfg.Hostname == "" {
-		cfg.Hostname = "localhost"
+		cfg.Hostname = defaultHostname
 	}
 	if cfg.Cred == (endpoint.Cred{}) {
 		cfg.Cred = endpoint.Cred{Pid: 1}
@@ -146,6 +153,9 @@ func (cfg *Config) closeLinks() {
 	}
 }
 
+// defaultHostname is the name of a host that was given none.
+const defaultHostname = "localhost"
+
 // hostNameMax is HOST_NAME_MAX of Linux, sethostname(2).
 const hostNameMax = 64
 
@@ -173,8 +183,8 @@ func (s *Stack) options() gvstack.Options {
 		o.TransportProtocols = append(o.TransportProtocols, icmp.NewProtocol4)
 	}
 	if s.cfg.serves(endpoint.AF_INET6) {
-		// Without duplicate address detection: the links have two ends and no
-		// hardware addresses. Router advertisements are not heeded.
+		// Without duplicate address detection and without heeding router
+		// advertisements: see auto.go for interfaces that shall.
 		o.NetworkProtocols = append(o.NetworkProtocols, ipv6.NewProtocolWithOptions(ipv6.Options{}))
 		o.TransportProtocols = append(o.TransportProtocols, icmp.NewProtocol6)
 	}
@@ -268,7 +278,7 @@ func (s *Stack) bringUp() error {
 		return err
 	}
 	for i, in := range s.cfg.Interfaces {
-		if err := s.Attach(in); err != nil {
+		if err := s.attach(in); err != nil {
 			rest := Config{Interfaces: s.cfg.Interfaces[i+1:]}
 			rest.closeLinks()
 			return err
@@ -279,6 +289,7 @@ func (s *Stack) bringUp() error {
 			return err
 		}
 	}
+	s.startAutos()
 	return nil
 }
 
@@ -354,6 +365,7 @@ func (s *Stack) Close() error {
 		s.stopPump()
 	}
 	s.looks.close()
+	s.stopAutos("")
 	s.events.close()
 	if s.unix != nil {
 		s.unix.Close()
