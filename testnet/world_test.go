@@ -34,6 +34,7 @@ type world struct {
 	t      *testing.T
 	seed   uint64
 	wire   wire
+	learns bool // host 1 has its addresses by DHCP
 	driver *virtual.Driver
 	nodes  [2]*virtual.Node
 	stacks [2]*stack.Stack
@@ -76,9 +77,16 @@ func addrs(i int) []netip.Prefix {
 // also set up sockets, as long as it does not wait.
 func run(t *testing.T, seed uint64, link wire, programs func(w *world)) outcome {
 	t.Helper()
+	return runWith(t, seed, link, func(*world) {}, programs)
+}
+
+// runWith is run with a world that change has changed.
+func runWith(t *testing.T, seed uint64, link wire, change, programs func(w *world)) outcome {
+	t.Helper()
 	var out outcome
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, seed, link)
+		change(w)
 		defer w.close()
 		for host := range hostNames {
 			if err := w.boot(host); err != nil {
@@ -115,13 +123,11 @@ func newWorld(t *testing.T, seed uint64, link wire) *world {
 func (w *world) boot(host int) error {
 	node := w.driver.Node(hostNames[host])
 	end := node.Port(1500)
-	st, err := stack.New(stack.Config{
-		Hostname: node.Name(),
-		Clock:    node,
-		Interfaces: []stack.Interface{{
-			Name: "eth0", Link: netdev.FromDevice(end, netdev.DeviceConfig{Direct: true}), Addrs: addrs(host),
-		}},
-	})
+	in := stack.Interface{Name: "eth0", Link: netdev.FromDevice(end, netdev.DeviceConfig{Direct: true}), Addrs: addrs(host)}
+	if w.learns && host == 1 {
+		in.Addrs, in.Auto = nil, stack.Auto{DHCPv4: true}
+	}
+	st, err := stack.New(stack.Config{Hostname: node.Name(), Clock: node, Interfaces: []stack.Interface{in}})
 	if err != nil {
 		return err
 	}
