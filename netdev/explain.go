@@ -37,6 +37,15 @@ func hostError(err error) error {
 	return errnoOf(err)
 }
 
+// endedBy says why a link that was open has ended: what, unless its descriptor
+// was closed under it.
+func endedBy(what string, err error) error {
+	if err = hostError(err); errors.Is(err, endpoint.EBADF) {
+		what = "its descriptor was closed by others"
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
 // explained is an error of the host with what to do about it.
 func explained(what, advice string, err error) error {
 	if advice == "" {

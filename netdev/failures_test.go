@@ -26,7 +26,7 @@ import (
 //	passt missing, ended, killed   TestFailures, TestPasstEnds, TestPasstKilled
 //	peer gone                      TestPeerGone, TestPeerGoneDatagrams, TestPeerReset
 //	descriptor not a TUN           TestFDErrors
-//	descriptor closed under us     TestDescriptorClosed
+//	descriptor closed under us     TestDescriptorClosed, TestSocketClosed
 //	MTU out of range               TestFailures, TestTUNErrors, TestFDErrors, TestAFPacketErrors
 //	a frame cut short              TestPeerGone, TestRunts, TestAFPacketMalformed
 //	oversized, malformed packets   TestDeviceBadPackets, TestPairTooLong, TestRunts, TestAFPacketMalformed,
@@ -210,6 +210,48 @@ func TestPeerReset(t *testing.T) {
 	peer.Close()
 	if st := <-states; !errors.Is(st.Err, endpoint.ECONNRESET) || !strings.Contains(st.Err.Error(), "the peer has gone") {
 		t.Errorf("%+v", st)
+	}
+}
+
+// TestSocketClosed: somebody closes the descriptor of a link's socket. The next
+// packet to send finds out, and the link says so and ends.
+func TestSocketClosed(t *testing.T) {
+	dir := t.TempDir()
+	l, err := net.Listen("unix", dir+"/stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	peer, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: dir + "/datagram", Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	for _, spec := range []string{"qemu:" + dir + "/stream", "vfkit:" + dir + "/datagram"} {
+		link := opened(t, spec)[0]
+		var conn syscall.Conn
+		switch d := link.(*deviceLink).dev.(type) {
+		case *frameDevice:
+			conn = d.conn.(syscall.Conn)
+		case *datagramDevice:
+			conn = d.conn
+		}
+		states := changes(link)
+		<-states
+		h := newHost(t)
+		h.attach(link, bobNet)
+		s := h.udp("192.0.2.2:9")
+		s.SocketOptions().SetBroadcast(true)
+		raw, err := conn.SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw.Control(func(fd uintptr) { syscall.Close(int(fd)) })
+		s.sendTo([]byte("lost"), "192.0.2.255:9")
+		if st := <-states; !errors.Is(st.Err, endpoint.EBADF) || !strings.Contains(st.Err.Error(), "its descriptor was closed by others") {
+			t.Errorf("%s: %+v", spec, st)
+		}
+		h.end() // and does not wait for ever
 	}
 }
 

@@ -240,7 +240,7 @@ func (d *frameDevice) why(err error) error {
 	if errors.Is(err, io.EOF) {
 		err = fmt.Errorf("the peer has closed the connection: %w", endpoint.EPIPE)
 	} else {
-		err = fmt.Errorf("the peer has gone: %w", hostError(err))
+		err = endedBy("the peer has gone", err)
 	}
 	if d.gone != nil {
 		if more := d.gone(); more != nil {

@@ -130,24 +130,24 @@ func (d *datagramDevice) Send(frame []byte) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT),
+		errors.Is(err, syscall.EBADF): // the reader hears nothing of that
 		d.lost(err)
-	case errors.Is(err, syscall.EBADF): // the reader hears nothing of that
-		d.set(State{Err: fmt.Errorf("netdev: %s: its descriptor was closed by others: %w", d.text, errnoOf(err))})
 	}
 	return errnoOf(err)
 }
 
-// lost notes that nobody has the peer's socket open any more.
+// lost notes that nobody has the socket open any more: the peer its own, or we
+// ours.
 func (d *datagramDevice) lost(err error) {
-	if d.listens {
+	if d.listens && !errors.Is(err, syscall.EBADF) {
 		d.mu.Lock()
 		d.peer = nil
 		d.mu.Unlock()
 		d.set(State{})
 		return
 	}
-	d.set(State{Err: fmt.Errorf("netdev: %s: the peer has gone: %w", d.text, errnoOf(err))})
+	d.set(State{Err: fmt.Errorf("netdev: %s: %w", d.text, endedBy("the peer has gone", err))})
 }
 
 // Attach implements [Device].
@@ -176,7 +176,7 @@ func (d *datagramDevice) read() {
 			return
 		}
 		if err != nil {
-			d.set(State{Err: fmt.Errorf("netdev: %s: %w", d.text, hostError(err))})
+			d.set(State{Err: fmt.Errorf("netdev: %s: %w", d.text, endedBy("receive", err))})
 			return
 		}
 		if fresh {

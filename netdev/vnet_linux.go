@@ -303,11 +303,7 @@ func (e *vnetEnd) Close() {
 
 // fail notes why the link has ended by itself.
 func (e *vnetEnd) fail(err error) {
-	what := "the interface is gone"
-	if errors.Is(err, syscall.EBADF) {
-		what = "its descriptor was closed by others"
-	}
-	err = fmt.Errorf("netdev: %s interface %q: %s: %w", e.cfg.kind, e.cfg.name, what, errnoOf(err))
+	err = fmt.Errorf("netdev: %s interface %q: %w", e.cfg.kind, e.cfg.name, endedBy("the interface is gone", err))
 	if e.failure.CompareAndSwap(nil, &err) {
 		e.status.set(State{Err: err})
 	}
