@@ -23,6 +23,21 @@ import (
 // up to the first example are shown as they stand here: keep them readable on
 // their own.
 
+// autoHost makes a host on link that is configured by its network, and waits
+// until it is.
+func autoHost(ctx context.Context, link netdev.Link) (*sockapi.Net, error) {
+	host, err := stack.New(stack.Config{
+		Interfaces: []stack.Interface{{Link: link, Auto: stack.Auto{DHCPv4: true, RouterAdvertisements: true}}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := host.Configured(ctx); err != nil {
+		return nil, errors.Join(err, host.Close())
+	}
+	return sockapi.New(sockapi.Config{Stack: host})
+}
+
 // newHost makes a host named name, with one interface on link, and a Net on it.
 func newHost(name string, link netdev.Link, cfg resolver.Config, addrs ...netip.Prefix) (*sockapi.Net, error) {
 	host, err := stack.New(stack.Config{
@@ -424,4 +439,15 @@ func Example_names() {
 	// [2001:db8::2]:80
 	// 192.0.2.2:80
 	// true Name or service not known
+}
+
+// A network that tells nothing: the wait ends with the context.
+func Example_auto() {
+	link, other := netdev.Pair(netdev.PairConfig{})
+	defer netdev.Close(other)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	_, err := autoHost(ctx, link)
+	fmt.Println(errors.Is(err, context.DeadlineExceeded))
+	// Output: true
 }

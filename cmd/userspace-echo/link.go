@@ -27,6 +27,7 @@ type options struct {
 	routes []stack.Route
 	dns    []netip.AddrPort
 	port   int
+	auto   bool // addresses, routes and name servers are the network's to tell
 
 	pcap   string         // the file to record to; "": none, "-": stdout
 	stdout io.Writer      // the program's
@@ -41,7 +42,8 @@ func (o *options) parse(command, about string, args []string, stderr io.Writer) 
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.link, "link", "", "the link to attach, such as tun:tun0 or water:tun0 (required)")
-	flags.Func("addr", "an `address` with its prefix length, such as 192.0.2.2/24; again or with commas for more (required)", o.addAddrs)
+	flags.Func("addr", "an `address` with its prefix length, such as 192.0.2.2/24; again or with commas for more (required without -auto)", o.addAddrs)
+	flags.BoolVar(&o.auto, "auto", false, "learn addresses, routes and name servers from the network: DHCP, IPv6 router advertisements")
 	flags.Func("route", "a `route` such as 0.0.0.0/0=192.0.2.1, or default=192.0.2.1 for the default one", o.addRoute)
 	flags.Func("dns", "the `address` of a name server, such as 192.0.2.53", o.addServers)
 	flags.StringVar(&o.pcap, "pcap", "", "record every packet to this `file` as pcapng, for Wireshark; a named pipe is live, and so is - for standard output (messages then go to standard error)")
@@ -67,8 +69,8 @@ func (o *options) parse(command, about string, args []string, stderr io.Writer) 
 	switch {
 	case o.link == "":
 		return nil, usageError("-link is missing: try -link tun:tun0")
-	case len(o.addrs) == 0:
-		return nil, usageError("-addr is missing: the stack's own address, such as -addr 192.0.2.2/24")
+	case len(o.addrs) == 0 && !o.auto:
+		return nil, usageError("-addr is missing: the stack's own address, such as -addr 192.0.2.2/24, or -auto where the network tells it")
 	case o.port < 1 || o.port > 65535:
 		return nil, usageError(fmt.Sprintf("-port %d is not within 1 to 65535", o.port))
 	}
@@ -129,8 +131,11 @@ func (o *options) addServers(text string) error {
 	return nil
 }
 
-// open makes the host on its link.
-func (o *options) open(hostname string) (*sockapi.Net, func() error, error) {
+// learnWithin is how long a network may take to tell the host its addresses.
+const learnWithin = 30 * time.Second
+
+// open makes the host on its link, and waits until it is configured.
+func (o *options) open(ctx context.Context, hostname string) (*sockapi.Net, func() error, error) {
 	link, err := netdev.Open(o.link)
 	if err != nil {
 		return nil, nil, err
@@ -141,12 +146,16 @@ func (o *options) open(hostname string) (*sockapi.Net, func() error, error) {
 		return nil, nil, err
 	}
 	st, err := stack.New(stack.Config{
-		Hostname:   hostname,
-		Interfaces: []stack.Interface{{Name: "tun0", Link: link, Addrs: o.addrs}},
-		Routes:     o.routes,
+		Hostname: hostname,
+		Interfaces: []stack.Interface{{Name: "tun0", Link: link, Addrs: o.addrs,
+			Auto: stack.Auto{DHCPv4: o.auto, RouterAdvertisements: o.auto}}},
+		Routes: o.routes,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, finish())
+	}
+	if err := o.learn(ctx, st); err != nil {
+		return nil, nil, errors.Join(err, st.Close(), finish())
 	}
 	n, err := sockapi.New(sockapi.Config{Stack: st, Resolver: resolver.Config{Servers: o.dns}})
 	if err != nil {
@@ -162,6 +171,27 @@ func (o *options) open(hostname string) (*sockapi.Net, func() error, error) {
 		o.shown = at
 	}
 	return n, func() error { return errors.Join(hide(), n.Close(), st.Close(), finish()) }, nil
+}
+
+// learn waits for what the network tells.
+func (o *options) learn(ctx context.Context, st *stack.Stack) error {
+	if !o.auto {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, learnWithin)
+	defer cancel()
+	if err := st.Configured(ctx); err != nil {
+		return err
+	}
+	o.addrs = nil
+	for _, in := range st.Interfaces() {
+		for _, a := range in.Addrs {
+			if !in.Loopback && !a.Addr().IsLinkLocalUnicast() {
+				o.addrs = append(o.addrs, a)
+			}
+		}
+	}
+	return nil
 }
 
 // record puts a recorder on the link, if one is wanted.
@@ -192,10 +222,16 @@ func (o *options) messages(stdout, stderr io.Writer) io.Writer {
 	return stdout
 }
 
-// describe tells what the link says of itself, and where to look at the stack.
+// describe tells what the link says of itself, what the network told, and where
+// to look at the stack.
 func (o *options) describe(out io.Writer) {
 	if o.about != "" {
 		fmt.Fprintf(out, "Link: %s.\n", o.about)
+	}
+	if o.auto {
+		for _, a := range o.addrs {
+			fmt.Fprintf(out, "Address: %v.\n", a)
+		}
 	}
 	if o.shown != "" {
 		fmt.Fprintf(out, "The stack at http://%s/ (also /snapshot, /metrics, /debug/vars).\n", o.shown)
@@ -206,12 +242,12 @@ func (o *options) describe(out io.Writer) {
 // runs, whose failure is then its own.
 func serve(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	var o options
-	command, err := o.parse("serve", "serve -link SPEC [-addr ADDRESS/BITS] [COMMAND [ARGUMENT...]]: echo what clients send, until Ctrl-C, or while a command runs", args, stderr)
+	command, err := o.parse("serve", "serve -link SPEC [-auto] [-addr ADDRESS/BITS] [COMMAND [ARGUMENT...]]: echo what clients send, until Ctrl-C, or while a command runs", args, stderr)
 	if err != nil {
 		return err
 	}
 	stdout = o.messages(stdout, stderr)
-	n, end, err := o.open("server")
+	n, end, err := o.open(ctx, "server")
 	if err != nil {
 		return err
 	}
@@ -322,7 +358,7 @@ func echoPackets(pc net.PacketConn) {
 // dial runs the echo client once.
 func dial(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	var o options
-	rest, err := o.parse("dial", "dial -link SPEC -addr ADDRESS/BITS HOST [MESSAGE]: send a message and print the echo", args, stderr)
+	rest, err := o.parse("dial", "dial -link SPEC [-auto] [-addr ADDRESS/BITS] HOST [MESSAGE]: send a message and print the echo", args, stderr)
 	if err != nil {
 		return err
 	}
@@ -334,7 +370,7 @@ func dial(ctx context.Context, args []string, stdout, stderr io.Writer) (err err
 		message = rest[1]
 	}
 	stdout = o.messages(stdout, stderr)
-	n, end, err := o.open("client")
+	n, end, err := o.open(ctx, "client")
 	if err != nil {
 		return err
 	}
