@@ -143,7 +143,7 @@ func openPacketSocket(dev *hostLink, own net.HardwareAddr, share bool) (int, err
 	}
 	if what, err := setPacketSocket(fd, dev, own, share); err != nil {
 		unix.Close(fd)
-		if what == "bind" && err == unix.ENODEV {
+		if err == unix.ENODEV { // it has just gone
 			return -1, errNoInterface()
 		}
 		return -1, fmt.Errorf("%s: %w", what, errnoOf(err))
