@@ -96,8 +96,7 @@ func FuzzRouterAdvertisement(f *testing.F) {
 			b = icmp6(labRouter, allNodes, header.ICMPv6RouterAdvert, b)
 		}
 		clock := new(handClock)
-		var r *autoconf.Router
-		r = autoconf.NewRouter(autoconf.RouterConfig{
+		r := autoconf.NewRouter(autoconf.RouterConfig{
 			Env:       autoconf.Env{Clock: clock, Do: func(job func()) { job() }, Rand: rand.New(rand.NewPCG(1, 2)), Log: slog.New(slog.DiscardHandler)},
 			MTU:       1500,
 			Solicit:   func() {},

@@ -188,7 +188,7 @@ func (a *auto) interfaceID(in Interface) (id [8]byte) {
 		header.EthernetAdddressToModifiedEUI64IntoBuf(tcpip.LinkAddress(a.mac), id[:])
 		return id
 	}
-	copy(id[:], a.uuid[8:]) // not the part that every such UUID has alike
+	copy(id[:], a.uuid[8:]) // random but for two bits
 	return id
 }
 

@@ -21,8 +21,7 @@ func FuzzDHCPv4(f *testing.F) {
 		f.Add(byte(i), answer(m, typ, dhcpv4.OptDNS(net.IP{192, 0, 2, 53}), dhcpv4.OptDomainName("lab.example")).ToBytes())
 	}
 	f.Fuzz(func(t *testing.T, state byte, b []byte) {
-		var l *lab4
-		l = newLab4(t, func(c *DHCPv4Config) {
+		l := newLab4(t, func(c *DHCPv4Config) {
 			if state&0x80 != 0 {
 				c.Probe = func(_ netip.Addr, done func(bool)) { done(state&0x40 != 0) }
 			}

@@ -11,7 +11,6 @@ import (
 var (
 	router1 = netip.MustParseAddr("fe80::1")
 	router2 = netip.MustParseAddr("fe80::2")
-	route0  = netip.MustParsePrefix("::/0")
 )
 
 // labRA is a host in front of routers that the test plays.
