@@ -58,7 +58,8 @@ func (s *Socket) Recv(n int, flags ...int) ([]byte, error) {
 	return data, err
 }
 
-// Recvfrom is Recv with the sender's address, nil on a connected stream.
+// Recvfrom is Recv with the sender's address: nil on a connected stream (that of an
+// AF_UNIX one has the peer's name), and for a sender without a name.
 func (s *Socket) Recvfrom(n int, flags ...int) ([]byte, Addr, error) {
 	data, from, err := s.recvAlloc("recvfrom", n, joinFlags(flags))
 	if err != nil {

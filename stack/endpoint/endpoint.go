@@ -141,7 +141,7 @@ func (r RecvRequest) Len() int { return total(r.Bufs) }
 type Received struct {
 	N       int  // bytes copied into the buffers
 	Size    int  // true length of the datagram; N for a stream
-	From    Addr // source; family AF_UNSPEC on a connected stream
+	From    Addr // source; family AF_UNSPEC on a stream, but AF_UNIX tells it; and for one without a name
 	Flags   int  // MSG_TRUNC, MSG_CTRUNC, MSG_EOR, MSG_ERRQUEUE, MSG_OOB
 	Control []Control
 

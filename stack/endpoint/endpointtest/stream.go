@@ -68,7 +68,7 @@ func testStreamBuffers(t *testing.T, p *Provider) {
 		if r.Size != r.N {
 			t.Errorf("Recv: Size %d, N %d: equal on a stream", r.Size, r.N)
 		}
-		if !r.From.IsZero() {
+		if !r.From.IsZero() && r.From.Family != endpoint.AF_UNIX {
 			t.Errorf("Recv: From %v on a connected stream", r.From)
 		}
 		n += r.N

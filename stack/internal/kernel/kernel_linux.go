@@ -239,7 +239,7 @@ func (s *socket) Recv(req endpoint.RecvRequest) (r endpoint.Received, err error)
 		}
 		r.N, r.Size = min(n, req.Len()), n
 		r.Flags = got & (unix.MSG_TRUNC | unix.MSG_CTRUNC | unix.MSG_EOR | unix.MSG_ERRQUEUE | unix.MSG_OOB)
-		if s.typ != endpoint.SOCK_STREAM {
+		if sa != nil && (s.typ != endpoint.SOCK_STREAM || s.af == endpoint.AF_UNIX) {
 			r.From = s.addr(sa)
 		}
 		r.Control, err = unpack(oob[:oobn])

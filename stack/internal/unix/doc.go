@@ -28,7 +28,6 @@
 //     4 KiB on every machine; Queued tells bytes.
 //   - Nothing here blocks. SO_RCVLOWAT holds back a stream's bytes from calls
 //     without MSG_DONTWAIT, until the sender's buffer is full.
-//   - A stream's receiver is not told the sender's address; it is the peer's.
 //   - Circles of endpoints in each other's queues are closed at once, not when
 //     the next endpoint closes.
 //   - Any positive number is a process, for SCM_CREDENTIALS of user 0.

@@ -200,9 +200,6 @@ func (s *stage) recv(e endpoint.Endpoint, size, flags int) { s.recvMsg(e, size, 
 func (s *stage) recvMsg(e endpoint.Endpoint, size, flags int, control bool) {
 	buf := make([]byte, size)
 	r, err := e.Recv(endpoint.RecvRequest{Bufs: [][]byte{buf}, Flags: flags | endpoint.MSG_DONTWAIT, Control: control})
-	if s.typ == endpoint.SOCK_SEQPACKET && r.N == 0 {
-		r.From = endpoint.Addr{} // the kernel's address of an unnamed socket looks like none
-	}
 	text := string(buf[:r.N])
 	if len(text) > 20 {
 		text = fmt.Sprint(len(text), " bytes")

@@ -84,11 +84,11 @@ func (e *Endpoint) Recv(req endpoint.RecvRequest) (endpoint.Received, error) {
 		r.Flags |= endpoint.MSG_OOB
 		return r, nil
 	}
-	if e.typ != endpoint.SOCK_STREAM {
+	if p.from.local.Load() != nil {
 		r.From = p.from.addr()
-		if p.cut {
-			r.Flags |= endpoint.MSG_TRUNC
-		}
+	}
+	if p.cut {
+		r.Flags |= endpoint.MSG_TRUNC
 	}
 	e.control(&r, p, req.Control)
 	return r, nil
