@@ -168,6 +168,25 @@ func TestUnixWithoutWaiting(t *testing.T) {
 		t.Errorf("a call that waits got %q below SO_RCVLOWAT", text)
 	}
 
+	// More than the sender may have under way is waited for too.
+	const much = 1 << 20
+	if err := b.Setsockopt(SOL_SOCKET, SO_RCVLOWAT, much); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		data, err := b.Recv(much)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- string(data)
+	}()
+	if err := a.Sendall(make([]byte, much)); err != nil {
+		t.Fatal(err)
+	}
+	if data := <-got; len(data) != much {
+		t.Errorf("SO_RCVLOWAT %d: %d bytes", much, len(data))
+	}
+
 	// Bytes that came with a right end a call with MSG_WAITALL.
 	x, y := pairOf(t, n)
 	if err := x.Sendall([]byte("ab")); err != nil {
@@ -200,6 +219,27 @@ func TestUnixWithoutWaiting(t *testing.T) {
 		t.Errorf("waiting on datagrams that are shut down: %q, %v, want the end", data, err)
 	}
 	e.Close()
+}
+
+// TestUnixAcceptedOptions: an accepted AF_UNIX socket does not have the
+// listener's SO_RCVLOWAT.
+func TestUnixAcceptedOptions(t *testing.T) {
+	n := host(t)
+	l, c := open(t, n, AF_UNIX, SOCK_STREAM), open(t, n, AF_UNIX, SOCK_STREAM)
+	at := UnixAddr{"/run/l"}
+	if err := errors.Join(l.Bind(at), l.Listen(1), l.Setsockopt(SOL_SOCKET, SO_RCVLOWAT, 10), c.Connect(at)); err != nil {
+		t.Fatal(err)
+	}
+	s, _, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Sendall([]byte("abc")); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := s.Recv(10); string(data) != "abc" || err != nil {
+		t.Errorf("%q, %v", data, err)
+	}
 }
 
 // TestUnixUrgent: MSG_OOB between two sockets, seen by poll and select.

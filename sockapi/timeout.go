@@ -104,8 +104,12 @@ func (f *file) noteOption(level, name int, value []byte) {
 	}
 }
 
-// inherit takes over those options from the listening socket, as on Linux.
+// inherit takes over those options from the listening socket, as on Linux,
+// where an AF_UNIX socket begins with its own.
 func (f *file) inherit(from *file) {
+	if from.family == AF_UNIX {
+		return
+	}
 	f.rcvtimeo.Store(from.rcvtimeo.Load())
 	f.sndtimeo.Store(from.sndtimeo.Load())
 	f.lowat.Store(from.lowat.Load())

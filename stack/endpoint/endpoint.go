@@ -125,7 +125,7 @@ type RecvRequest struct {
 
 	// Flags are MSG_PEEK, MSG_TRUNC, MSG_ERRQUEUE, MSG_OOB, and MSG_DONTWAIT
 	// when the caller will not wait, whatever the answer: Linux makes a
-	// difference in places, such as SO_RCVLOWAT on AF_UNIX. Without it EAGAIN is
+	// difference in places, such as the end of AF_UNIX datagrams. Without it EAGAIN is
 	// a promise as ever.
 	Flags int
 

@@ -26,8 +26,6 @@
 //   - An address of another family is EAFNOSUPPORT instead of EINVAL.
 //   - The memory that a message takes is that of a 64-bit kernel with pages of
 //     4 KiB on every machine; Queued tells bytes.
-//   - Nothing here blocks. SO_RCVLOWAT holds back a stream's bytes from calls
-//     without MSG_DONTWAIT, until the sender's buffer is full.
 //   - Circles of endpoints in each other's queues are closed at once, not when
 //     the next endpoint closes.
 //   - Any positive number is a process, for SCM_CREDENTIALS of user 0.

@@ -106,7 +106,6 @@ func (f *Family) newEndpoint(typ int, cred endpoint.Cred) *Endpoint {
 	e := &Endpoint{family: f, typ: typ, cred: cred, id: f.ids(), peerCred: unknownPeer}
 	e.in.owner = e
 	e.sndbuf.Store(defaultBuffer)
-	e.lowat.Store(1)
 	e.peekOff.Store(-1)
 	f.liveMu.Lock()
 	defer f.liveMu.Unlock()

@@ -141,8 +141,8 @@ func options() []option {
 				e.storeInt(endpoint.SO_RCVBUF, max(2*min(max(v, 0), math.MaxInt32/2), minRecvBuffer))
 				return nil
 			})},
-		{name: endpoint.SO_RCVLOWAT, label: "SO_RCVLOWAT", note: "streams, for calls that wait; a shut or failed one, and one whose sender waits, ignores it",
-			get: getInt(func(e *Endpoint) int { return int(e.lowat.Load()) }),
+		{name: endpoint.SO_RCVLOWAT, label: "SO_RCVLOWAT", note: "streams, for calls that wait; readiness does not look at it",
+			get: getStoredInt(endpoint.SO_RCVLOWAT, 1),
 			set: setInt(func(e *Endpoint, v int) error {
 				switch {
 				case v < 0:
@@ -150,8 +150,7 @@ func options() []option {
 				case v == 0:
 					v = 1
 				}
-				e.lowat.Store(int32(v))
-				e.event(endpoint.In)
+				e.storeInt(endpoint.SO_RCVLOWAT, v) // the layer above does the waiting
 				return nil
 			})},
 		{name: endpoint.SO_SNDLOWAT, label: "SO_SNDLOWAT", note: "always 1", get: getInt(func(*Endpoint) int { return 1 })},
@@ -356,9 +355,6 @@ func clampBuffer(v int) int { return int(min(uint32(v), maxBuffer)) }
 func (e *Endpoint) setSendBuffer(size int) {
 	e.sndbuf.Store(int64(max(size, minSendBuffer)))
 	e.event(endpoint.Out)
-	if p := e.peer.Load(); p != nil {
-		p.event(endpoint.In) // its low-water mark may have given way
-	}
 }
 
 func (e *Endpoint) peerCredentials() endpoint.Cred {

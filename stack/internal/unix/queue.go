@@ -78,17 +78,6 @@ type queue struct {
 
 func (q *queue) records() bool { return q.owner.typ != endpoint.SOCK_STREAM }
 
-// enough reports whether at least n bytes of a stream wait, if there are any.
-// The threshold gives way when the sender may be waiting itself. Called with mu
-// held.
-func (q *queue) enough(n int) bool {
-	if q.bytes == 0 || q.bytes >= n {
-		return q.bytes > 0
-	}
-	sender := q.owner.peer.Load()
-	return sender == nil || !sender.writable()
-}
-
 // readable reports whether something waits.
 func (q *queue) readable() bool {
 	q.mu.Lock()
@@ -243,7 +232,6 @@ type how struct {
 	peek bool
 	skip int  // bytes not to look at, SO_PEEK_OFF
 	at   bool // skip counts: SO_PEEK_OFF is set
-	wait bool // the caller may wait for more
 }
 
 // take decides what a receiver gets, and takes it out of the segments unless
@@ -287,10 +275,6 @@ func (q *queue) takeMessage(h how) (p portion) {
 func (q *queue) takeBytes(h how) (p portion) {
 	p.first = q.first
 	if q.head == len(q.segs) {
-		return p
-	}
-	if h.wait && !h.peek && q.owner.shut.Load()&shutRead == 0 && q.owner.err.Load() == 0 &&
-		!q.enough(min(h.size, int(q.owner.lowat.Load()))) && !q.mark.Load() {
 		return p
 	}
 	glue, skip, skipped := !q.owner.passCred.Load(), h.skip, false

@@ -29,7 +29,6 @@ func (e *Endpoint) Recv(req endpoint.RecvRequest) (endpoint.Received, error) {
 	h := how{
 		size: req.Len(),
 		peek: req.Flags&endpoint.MSG_PEEK != 0,
-		wait: req.Flags&endpoint.MSG_DONTWAIT == 0,
 	}
 	q := &e.in
 	q.reading.Lock()
@@ -70,7 +69,7 @@ func (e *Endpoint) Recv(req endpoint.RecvRequest) (endpoint.Received, error) {
 	}
 	if !p.found {
 		var r endpoint.Received
-		err := e.nothing(shut, failed, h.wait)
+		err := e.nothing(shut, failed, req.Flags&endpoint.MSG_DONTWAIT == 0)
 		if err == nil && e.typ == endpoint.SOCK_STREAM {
 			e.control(&r, portion{}, req.Control) // nobody's credentials, as on Linux
 		}

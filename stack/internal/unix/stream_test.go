@@ -178,68 +178,6 @@ func TestPeerCredentials(t *testing.T) {
 	}
 }
 
-// TestLowWater: SO_RCVLOWAT holds bytes back from those who wait until there
-// are enough, or nothing more can come. Readiness and those who do not wait do
-// not look at it, as on Linux.
-func TestLowWater(t *testing.T) {
-	a, b := newPair(t, endpoint.SOCK_STREAM)
-	var sink counter
-	b.Notify(&sink)
-	set := func(v int) {
-		t.Helper()
-		if err := b.SetOption(endpoint.SOL_SOCKET, endpoint.SO_RCVLOWAT, intOf(v)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	recv := func(size, flags, wantN int, wantErr error) {
-		t.Helper()
-		r, err := b.Recv(endpoint.RecvRequest{Bufs: [][]byte{make([]byte, size)}, Flags: flags})
-		if r.N != wantN || err != wantErr {
-			t.Errorf("Recv(%d): %d, %v; want %d, %v", size, r.N, err, wantN, wantErr)
-		}
-	}
-	send := func(n int) {
-		t.Helper()
-		if got, err := a.Send(endpoint.Message{Bufs: [][]byte{make([]byte, n)}}); got != n || err != nil {
-			t.Fatalf("Send(%d): %d, %v", n, got, err)
-		}
-	}
-	set(10)
-	before := sink.in.Load()
-	send(9)
-	if b.Ready(endpoint.In) != endpoint.In || sink.in.Load() == before {
-		t.Error("nine bytes did not make the endpoint readable")
-	}
-	recv(20, 0, 0, endpoint.EAGAIN)
-	recv(20, endpoint.MSG_PEEK, 9, nil)
-	recv(4, endpoint.MSG_DONTWAIT, 4, nil)
-	send(4)
-	recv(20, 0, 0, endpoint.EAGAIN)
-	recv(9, 0, 9, nil) // a smaller request is satisfied
-	send(9)
-	recv(20, 0, 0, endpoint.EAGAIN)
-	before = sink.in.Load()
-	send(1)
-	if sink.in.Load() == before {
-		t.Error("who waits for ten bytes was not told of the tenth")
-	}
-	recv(20, 0, 10, nil)
-	send(3)
-	a.Shutdown(endpoint.SHUT_WR)
-	recv(20, 0, 3, nil) // at the end the rest comes
-	recv(20, 0, 0, nil)
-
-	// More than the sender may send is never waited for.
-	a, b = newPair(t, endpoint.SOCK_STREAM)
-	set(1 << 30)
-	for {
-		if _, err := a.Send(endpoint.Message{Bufs: [][]byte{make([]byte, 10000)}}); err == endpoint.EAGAIN {
-			break
-		}
-	}
-	recv(20, 0, 20, nil)
-}
-
 func intOf(v int) []byte {
 	b := make([]byte, 4)
 	endpoint.PutInt(b, v)

@@ -51,7 +51,6 @@ type Endpoint struct {
 
 	// Options that the transfer of data looks at.
 	sndbuf   atomic.Int64
-	lowat    atomic.Int32
 	peekOff  atomic.Int32
 	passCred atomic.Bool
 	noRights atomic.Bool  // SO_PASSRIGHTS is off
