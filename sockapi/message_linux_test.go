@@ -104,6 +104,9 @@ func (s controlSide) result(control func(fd int) []byte, room int) string {
 // receives them into rooms of every size, on the kernel's sockets and on ours.
 func TestControlLikeKernel(t *testing.T) {
 	word := CmsgSpace(0) - 8
+	if word == 4 {
+		t.Skip("a 64-bit kernel reads the control data of a 32-bit program by rules of their own")
+	}
 	rights := func(n int) func(int) []byte {
 		return func(fd int) []byte {
 			fds := make([]int, n)
@@ -119,11 +122,7 @@ func TestControlLikeKernel(t *testing.T) {
 	length := func(n uint64, of func(int) []byte) func(int) []byte {
 		return func(fd int) []byte {
 			b := of(fd)
-			if word == 8 {
-				binary.NativeEndian.PutUint64(b, n)
-			} else {
-				binary.NativeEndian.PutUint32(b, uint32(n))
-			}
+			binary.NativeEndian.PutUint64(b, n)
 			return b
 		}
 	}

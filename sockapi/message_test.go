@@ -433,7 +433,7 @@ func TestControlBytes(t *testing.T) {
 		wantErr(t, "a level beyond a C int", err, endpoint.EINVAL)
 	}
 	a, _ := pair(t, host(t), SOCK_DGRAM)
-	for _, n := range []int{-1, CmsgLen(-1), CmsgSpace(1 << 31)} {
+	for _, n := range []int{-1, CmsgLen(-1), CmsgSpace(1<<31 - 1)} {
 		_, _, _, _, err := a.Recvmsg(1, n)
 		wantErr(t, "a negative room", err, endpoint.EINVAL)
 	}

@@ -64,7 +64,7 @@ const (
 // of that open socket is closed: if there is a dup, closing the number that was
 // registered ends nothing. A Poller is no descriptor itself, so that it cannot
 // be put into another one. It does not keep a Socket from being closed by the
-// garbage collector.
+// garbage collector, unless the Socket is its data.
 type Poller struct {
 	net  *Net
 	name string // at the gate of virtual time

@@ -17,7 +17,8 @@ import (
 // Settimeout sets the mode of the open socket, shared by all its descriptors:
 // [Forever] blocks, 0 never waits (EAGAIN, EINPROGRESS), and a duration bounds
 // each later call, which then fails with [ErrTimeout]. Any other negative value
-// is a [*ValueError].
+// is a [*ValueError]. The options SO_RCVTIMEO and SO_SNDTIMEO bound calls that wait
+// too, and say EAGAIN; of the two the shorter one counts.
 func (s *Socket) Settimeout(timeout time.Duration) error {
 	d, err := s.use()
 	if err != nil {
