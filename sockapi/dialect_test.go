@@ -99,7 +99,7 @@ func TestDialectUDP(t *testing.T) {
 				{"the same", second(c.WriteToUDP([]byte("x"), to)), endpoint.EISCONN},
 				{"no destination", third(x.WriteMsgUDP([]byte("x"), nil, nil)), endpoint.EDESTADDRREQ},
 				{"no destination", second(x.WriteToUDP([]byte("x"), nil)), endpoint.EDESTADDRREQ},
-				{"cut control data", third(x.WriteMsgUDP([]byte("x"), oob[:len(oob)-5], to)), endpoint.EINVAL},
+				{"cut control data", third(x.WriteMsgUDP([]byte("x"), oob[:CmsgLen(4)-1], to)), endpoint.EINVAL},
 				{"too many control data", third(x.WriteMsgUDP([]byte("x"), make([]byte, 1<<20), to)), endpoint.ENOBUFS},
 			} {
 				wantErr(t, want.what, want.err, want.errno)

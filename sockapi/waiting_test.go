@@ -210,3 +210,18 @@ func TestPeekAll(t *testing.T) {
 		})
 	}
 }
+
+// TestLowWaterBeyondTheBuffer: a receive waits for more than the sender may have
+// under way at once.
+func TestLowWaterBeyondTheBuffer(t *testing.T) {
+	a, b := pair(t, host(t), SOCK_STREAM)
+	const much = 1 << 20
+	check(t, a.Setsockopt(SOL_SOCKET, SO_RCVLOWAT, much))
+	sent := make(chan error, 1)
+	go func() { sent <- b.Sendall(make([]byte, much)) }()
+	n, err := a.RecvInto(make([]byte, 2*much), 0)
+	if n != much || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	check(t, <-sent)
+}
