@@ -201,6 +201,61 @@ func connectWithoutWaiting(n *sockapi.Net) error {
 	return err
 }
 
+func waitForMany(n *sockapi.Net) error {
+	poller := n.Poller()
+	defer poller.Close()
+	var senders []*sockapi.Socket
+	for range 1000 {
+		a, b, err := n.Socketpair(sockapi.AF_UNIX, sockapi.SOCK_DGRAM, 0)
+		if err != nil {
+			return err
+		}
+		// The third argument comes back with each event of the descriptor.
+		if err := poller.Add(a.Fileno(), sockapi.EPOLLIN, a); err != nil {
+			return err
+		}
+		senders = append(senders, b)
+	}
+	senders[700].Send([]byte("only this one"))
+
+	events := make([]sockapi.PollerEvent, 64)
+	ready, err := poller.Wait(events, sockapi.Forever)
+	if err != nil {
+		return err
+	}
+	for _, event := range events[:ready] {
+		data, err := event.Data.(*sockapi.Socket).Recv(100)
+		fmt.Printf("%q %v\n", data, err)
+	}
+	return nil
+}
+
+func passDescriptor(n *sockapi.Net) error {
+	a, b, err := n.Socketpair(sockapi.AF_UNIX, sockapi.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	udp, err := n.Socket(sockapi.AF_INET, sockapi.SOCK_DGRAM, 0)
+	if err != nil {
+		return err
+	}
+	// The receiver may be another Net of the same Stack.
+	if _, err := a.SendFds([][]byte{[]byte("take it")}, []int{udp.Fileno()}, 0, nil); err != nil {
+		return err
+	}
+	udp.Close()
+	data, fds, _, _, err := b.RecvFds(100, 1)
+	if err != nil {
+		return err
+	}
+	s, err := n.Adopt(fds[0])
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%q %v\n", data, s.Type() == sockapi.SOCK_DGRAM)
+	return s.Close()
+}
+
 func lines(n *sockapi.Net) error {
 	a, b, err := n.Socketpair(sockapi.AF_UNIX, sockapi.SOCK_STREAM, 0)
 	if err != nil {
@@ -392,6 +447,22 @@ func Example_nonBlocking() {
 	// in progress: true
 	// writable: true
 	// connected: true
+}
+
+func Example_waitForMany() {
+	client, _, end := pair()
+	defer end()
+	show(waitForMany(client))
+	// Output:
+	// "only this one" <nil>
+}
+
+func Example_passDescriptor() {
+	client, _, end := pair()
+	defer end()
+	show(passDescriptor(client))
+	// Output:
+	// "take it" true
 }
 
 func Example_makefile() {
