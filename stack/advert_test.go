@@ -89,6 +89,11 @@ func FuzzRouterAdvertisement(f *testing.F) {
 	f.Add(true, whole)
 	f.Add(false, whole[44:])
 	f.Fuzz(func(t *testing.T, raw bool, b []byte) {
+		if len(b) >= header.IPv6MinimumSize { // as the tap sees to it
+			if d, ok := datagram(b, false); ok && len(d.Payload) > len(b)-28 {
+				t.Fatalf("%d bytes of %d", len(d.Payload), len(b))
+			}
+		}
 		if !raw {
 			if len(b) > 1400 {
 				return

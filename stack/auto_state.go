@@ -109,6 +109,18 @@ func (s *Stack) AutoState(dev string) (state AutoState, ok bool) {
 	return AutoState{}, false
 }
 
+// autoStates returns the states of all interfaces, by index.
+func (s *Stack) autoStates() (list []AutoState) {
+	s.autoMu.Lock()
+	defer s.autoMu.Unlock()
+	for _, a := range slices.SortedFunc(slices.Values(s.autos), byIndex) {
+		list = append(list, a.shown.state)
+	}
+	return list
+}
+
+func byIndex(a, b *auto) int { return int(a.id) - int(b.id) }
+
 // Configured waits until every interface with an [Auto] has an address by it.
 // Where an interface asks in several ways, the others are waited for as well as
 // long as they may still be answered at first try, about four seconds. When ctx
@@ -193,9 +205,7 @@ func (st AutoState) sameBut(o AutoState) bool {
 // joinNames makes one list of what all interfaces say. autoMu is held.
 func (s *Stack) joinNames() *names {
 	n := new(names)
-	list := slices.Clone(s.autos)
-	slices.SortFunc(list, func(a, b *auto) int { return int(a.id) - int(b.id) })
-	for _, a := range list {
+	for _, a := range slices.SortedFunc(slices.Values(s.autos), byIndex) {
 		for _, ns := range a.shown.state.NameServers {
 			if ap := netip.AddrPortFrom(ns.Addr, dnsPort); !slices.Contains(n.servers, ap) {
 				n.servers = append(n.servers, ap)

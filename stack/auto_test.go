@@ -40,6 +40,9 @@ func TestLease(t *testing.T) {
 		}
 	}
 	there()
+	if snap := l.s.Snapshot(); len(snap.Auto) != 1 || snap.Auto[0].Lease == nil || snap.Auto[0].Interface != "eth0" {
+		t.Errorf("snapshot: %+v", snap.Auto)
+	}
 	l.dev.take()
 	obtained := l.state().Lease.Obtained
 	l.advance(30 * time.Second)

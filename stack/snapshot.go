@@ -23,6 +23,7 @@ type Snapshot struct {
 	Forwarding bool
 
 	Interfaces []InterfaceStat // by index
+	Auto       []AutoState     // of those that configure themselves
 	Routes     []Route         // the longest prefixes first
 	Neighbours []Neighbour     // by interface and address
 	Sockets    []endpoint.SocketInfo
@@ -75,6 +76,7 @@ func (s *Stack) Snapshot() *Snapshot {
 		Hostname:   s.Hostname(),
 		Forwarding: s.cfg.Forwarding,
 		Interfaces: s.interfaceStats(),
+		Auto:       s.autoStates(),
 		Routes:     s.Routes(),
 		Neighbours: s.neighbours(),
 	}
