@@ -3,7 +3,10 @@
 package interop
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -22,6 +25,9 @@ import (
 // autoKinds are the links over which our stack configures itself.
 var autoKinds = []string{"tun", "tap"}
 
+// ourMAC is the hardware address of our stack on a TAP interface.
+const ourMAC = "02:00:00:00:00:07"
+
 // autoLink opens a link to the kernel, whose side has the addresses. The
 // interface stays when our stack is closed, so that a server hears what it says
 // at the end.
@@ -29,7 +35,11 @@ func autoLink(t *testing.T, kind string) netdev.Link {
 	t.Helper()
 	netns.IP(t, "tuntap", "add", "dev", device, "mode", kind)
 	t.Cleanup(func() { netns.IP(t, "link", "delete", device) })
-	link, err := netdev.Open(kind + ":" + device)
+	spec := kind + ":" + device
+	if kind == "tap" {
+		spec += "?mac=" + ourMAC
+	}
+	link, err := netdev.Open(spec)
 	check(t, err)
 	t.Cleanup(func() { netdev.Close(link) }) // if no stack has
 	netns.Up(t, device, kernel4+"/24", kernel6+"/64")
@@ -275,6 +285,65 @@ func TestDnsmasqRenews(t *testing.T) {
 			}
 			if st, _ := s.AutoState(device); st.Lease != nil {
 				t.Errorf("%+v", st)
+			}
+		})
+	}
+}
+
+// TestDeclined: dnsmasq offers an address that the kernel has; our stack finds
+// out by ARP, declines it, and gets another.
+func TestDeclined(t *testing.T) {
+	netns.Need(t, "ip", "dnsmasq")
+	link := autoLink(t, "tap")
+	const taken = "192.0.2.100"
+	netns.IP(t, "addr", "add", taken+"/32", "dev", device)
+	server, _ := dnsmasq(t, "--dhcp-authoritative", "--dhcp-range=192.0.2.100,192.0.2.101,255.255.255.0,1h",
+		"--dhcp-host="+ourMAC+","+taken, "--dhcp-broadcast") // else it would answer the kernel
+	s, err := stack.New(stack.Config{
+		Clock:      fastClock{endpoint.SystemClock(), time.Now(), 10}, // it waits for ten seconds
+		Interfaces: []stack.Interface{{Name: device, Link: link, Auto: stack.Auto{DHCPv4: true}}},
+	})
+	check(t, err)
+	defer s.Close()
+	server.Expect("DHCPDECLINE(" + device + ") " + taken)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	check(t, s.Configured(ctx))
+	if st, _ := s.AutoState(device); st.Lease == nil || st.Lease.Addr.String() != "192.0.2.101/24" {
+		t.Errorf("%+v", st)
+	}
+}
+
+// TestDuplicates: the kernel has the address that our stack would make of an
+// advertised prefix; or the link-local one, and then there is no IPv6.
+func TestDuplicates(t *testing.T) {
+	for _, taken := range []string{"2001:db8::ff:fe00:7", "fe80::ff:fe00:7"} {
+		t.Run(taken, func(t *testing.T) {
+			netns.Need(t, "ip", "radvd")
+			link := autoLink(t, "tap")
+			netns.Up(t, device, taken+"/64")
+			conf := filepath.Join(t.TempDir(), "radvd.conf")
+			check(t, os.WriteFile(conf, []byte("interface "+device+" { AdvSendAdvert on; prefix 2001:db8::/64 {}; };"), 0o600))
+			netns.Start(t, "radvd", "--nodaemon", "--logmethod=stderr", "--config="+conf, "--pidfile="+filepath.Join(t.TempDir(), "pid"))
+			var log bytes.Buffer
+			s, err := stack.New(stack.Config{
+				Interfaces: []stack.Interface{{Name: device, Link: link, Auto: stack.Auto{RouterAdvertisements: true}}},
+				Log:        slog.New(slog.NewTextHandler(&log, nil)),
+			})
+			check(t, err)
+			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+			defer cancel()
+			if err := s.Configured(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+			for _, in := range s.Interfaces() {
+				if slices.Contains(in.Addrs, netip.MustParsePrefix(taken+"/64")) {
+					t.Errorf("%+v", in)
+				}
+			}
+			check(t, s.Close()) // nothing is logged after it
+			if !strings.Contains(log.String(), "a neighbour has the") || !strings.Contains(log.String(), taken) {
+				t.Errorf("the log is %s", &log)
 			}
 		})
 	}
