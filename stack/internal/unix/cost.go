@@ -14,6 +14,10 @@ const (
 	maxLinear = 16384 - bufferTail // linear part of a message, before pages are used
 	maxPages  = 17 * page          // pages of a message, before the linear part grows
 
+	// maxMessage is the longest message that there is memory for: 4 MiB is the
+	// largest linear part.
+	maxMessage = 4<<20 - bufferTail + maxPages
+
 	streamLinear = page - bufferTail     // linear part of a piece of a stream
 	maxPiece     = streamLinear + 32<<10 // all of a piece
 	pieceMargin  = 64                    // two pieces and twice this are a send buffer

@@ -10,7 +10,7 @@
 //   - unix.go: the endpoint, its addresses and readiness;
 //   - conn.go: listen, connect, accept, shutdown, close;
 //   - transfer.go, receive.go: sending and receiving, and the errors of each type;
-//   - queue.go: where bytes and messages wait, with its theory of operation;
+//   - queue.go, copy.go: where bytes and messages wait, with its theory of operation;
 //   - urgent.go: MSG_OOB on streams;
 //   - cost.go, room.go: what limits a sender: its buffer, and a full queue;
 //   - scm.go: control items;

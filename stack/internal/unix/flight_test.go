@@ -185,15 +185,15 @@ func TestLongChain(t *testing.T) {
 		n = 2000
 	}
 	f := New(Config{})
-	_, b, da, db := described(t, f, endpoint.SOCK_DGRAM)
-	first, dfirst := b, db
+	_, first, da, db := described(t, f, endpoint.SOCK_DGRAM)
+	dfirst := db
 	da.Release()
 	for range n {
-		x, y, dx, dy := described(t, f, endpoint.SOCK_DGRAM)
+		x, _, dx, dy := described(t, f, endpoint.SOCK_DGRAM)
 		mustSend(t, x, passing(db))
 		db.Release()
 		dx.Release()
-		b, db = y, dy
+		db = dy
 	}
 	if isClosed(first) || dfirst.References() != 1 {
 		t.Fatal("the first does not live in the queue of the second")

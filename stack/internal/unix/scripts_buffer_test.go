@@ -133,6 +133,21 @@ var bufferScripts = []script{
 		s.recv(b, 10, 0)
 		s.send(a, strings.Repeat("x", 5968))
 	}},
+	{"large", func(s *stage) {
+		if !truesizes(s) {
+			return
+		}
+		a, b := s.pair()
+		s.set(a, endpoint.SO_SNDBUF, 4<<20)
+		for _, n := range []int{4 << 20, maxMessage, maxMessage + 1, 5 << 20, 8<<20 - 32, 8 << 20, 9 << 20} {
+			s.send(a, strings.Repeat("x", n))
+			s.memory(a)
+			s.recv(b, 9<<20, 0)
+		}
+		s.send(a, "x")
+		s.shutdown(a, endpoint.SHUT_WR)
+		s.send(a, strings.Repeat("x", 5<<20))
+	}},
 	{"low water", func(s *stage) {
 		a, b := s.pair()
 		s.set(b, endpoint.SO_RCVLOWAT, 10)

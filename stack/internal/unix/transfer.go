@@ -16,11 +16,12 @@ const (
 // A stream takes what fits. Errors: ENOTCONN, EPIPE, EAGAIN, and with a
 // destination EISCONN or EOPNOTSUPP. With MSG_OOB the last byte is urgent data,
 // and to send none is EOPNOTSUPP. A message is taken whole: EMSGSIZE if it is
-// longer than the send buffer less 32 bytes, EOPNOTSUPP with MSG_OOB, and for
-// datagrams the errors of a lookup as from Connect, ECONNREFUSED if the peer has
-// closed, EPERM if it is connected elsewhere. With rights: EINVAL for more than
-// 253, ETOOMANYREFS when a user other than 0 has more than 1024 in flight, EPERM
-// if the receiver has switched SO_PASSRIGHTS off.
+// longer than the send buffer less 32 bytes, ENOBUFS beyond about 4 MiB,
+// EOPNOTSUPP with MSG_OOB, and for datagrams the errors of a lookup as from
+// Connect, ECONNREFUSED if the peer has closed, EPERM if it is connected
+// elsewhere. With rights: EINVAL for more than 253, ETOOMANYREFS when a user
+// other than 0 has more than 1024 in flight, EPERM if the receiver has switched
+// SO_PASSRIGHTS off.
 func (e *Endpoint) Send(m endpoint.Message) (int, error) {
 	if e.state.Load() == closed {
 		return 0, endpoint.EBADF
@@ -157,6 +158,9 @@ func (e *Endpoint) sendMessage(m endpoint.Message, a ancillary) (int, error) {
 	}
 	if e.charged.Load() >= e.sndbuf.Load() {
 		return 0, endpoint.EAGAIN
+	}
+	if n > maxMessage {
+		return 0, endpoint.ENOBUFS
 	}
 	if err := e.mayFly(a.rights); err != nil {
 		return 0, err
