@@ -58,7 +58,7 @@ func TestOptionLengthsLikeKernel(t *testing.T) {
 			}
 		}
 	}
-	if compared < 100*256 {
+	if compared < 100*256 && !raceEnabled {
 		t.Errorf("%d calls were compared: too few", compared)
 	}
 }
@@ -100,7 +100,7 @@ func optionLengths(t *testing.T, name string, open func() *Socket, kind [2]int, 
 		if !known {
 			return
 		}
-		for size := 1; size <= 256; size++ {
+		for size := 1; size <= 256; size += step(size) {
 			got, err := s.GetsockoptBytes(level, option, size)
 			n, kerr := kernelOption(unix.SYS_GETSOCKOPT, fd, level, option, make([]byte, size))
 			differ("get", size, text(len(got), err), text(n, kerr))
@@ -110,7 +110,7 @@ func optionLengths(t *testing.T, name string, open func() *Socket, kind [2]int, 
 	if !known {
 		return 0
 	}
-	for size := 0; size <= 256; size++ {
+	for size := 0; size <= 256; size += step(size) {
 		pair(func(s *Socket, fd int) {
 			err := s.SetsockoptBytes(level, option, make([]byte, size))
 			_, kerr := kernelOption(unix.SYS_SETSOCKOPT, fd, level, option, make([]byte, size))
