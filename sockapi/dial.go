@@ -103,7 +103,7 @@ func (n *Net) DialContext(ctx context.Context, network, address string) (net.Con
 		if err == nil {
 			var s *Socket
 			if s, err = n.dialOne(ctx, nw, a); err == nil {
-				return s.goConn(), nil
+				return s.goConn(a), nil
 			}
 		}
 		return nil, dialError(network, &net.UnixAddr{Name: address, Net: network}, err)
@@ -118,7 +118,7 @@ func (n *Net) DialContext(ctx context.Context, network, address string) (net.Con
 		s, err := n.dialOne(ctx, nw, last)
 		if err == nil {
 			s.tune()
-			return s.goConn(), nil
+			return s.goConn(last), nil
 		}
 		all = append(all, cause(err))
 		if ctx.Err() != nil {
@@ -128,12 +128,17 @@ func (n *Net) DialContext(ctx context.Context, network, address string) (net.Con
 	return nil, dialError(network, n.goAddr(nw.kind(), last), lastOf(all))
 }
 
-// goConn is the adapter that fits the socket's type.
-func (s *Socket) goConn() net.Conn {
+// goConn is the adapter that fits the type of a socket that was connected to an
+// address. A raw socket does not tell its peer, for want of a port.
+func (s *Socket) goConn(to endpoint.Addr) net.Conn {
 	if s.typ == SOCK_STREAM {
 		return s.Conn()
 	}
-	return s.PacketConn()
+	c := s.PacketConn()
+	if c.remote == nil {
+		c.remote = s.desc.net.goAddr(c.network, to)
+	}
+	return c
 }
 
 func dialError(network string, addr net.Addr, err error) error {
