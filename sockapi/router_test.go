@@ -108,6 +108,36 @@ func TestConnectTimesOut(t *testing.T) {
 	}
 }
 
+// TestSynCount: a connect gives up when TCP_SYNCNT retransmissions have had no
+// answer: after 3 seconds with one of them.
+func TestSynCount(t *testing.T) {
+	clock := new(handClock)
+	a, _ := hostsOn(t, clock)
+	s := open(t, a, AF_INET, SOCK_STREAM)
+	check(t, s.Setsockopt(IPPROTO_TCP, TCP_SYNCNT, 1))
+	result := make(chan error, 1)
+	go func() { result <- s.Connect(InetAddr{"192.0.2.99", 80}) }()
+	for {
+		select {
+		case err := <-result:
+			if !errors.Is(err, endpoint.ETIMEDOUT) {
+				t.Errorf("%v, want ETIMEDOUT", err)
+			}
+			if at := clock.Monotonic(); at < 3*time.Second || at > 30*time.Second {
+				t.Errorf("it gave up after %v", at)
+			}
+			// The socket is as new.
+			if err := s.Bind(InetAddr{"192.0.2.1", 0}); err != nil {
+				t.Error(err)
+			}
+			return
+		default:
+			clock.advance(100 * time.Millisecond)
+			runtime.Gosched()
+		}
+	}
+}
+
 // TestTimeoutsRunOnTheStacksClock: a timeout comes when the stack's clock says
 // so, and not before.
 func TestTimeoutsRunOnTheStacksClock(t *testing.T) {

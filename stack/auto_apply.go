@@ -49,6 +49,7 @@ func (a *auto) apply() {
 			return false
 		}
 		gone := a.s.net.RemoveRoutes(func(r tcpip.Route) bool { return sameRoute(r, have.Route) })
+		a.s.inet.RoutesChanged()
 		if gone > 0 && !have.own {
 			a.s.emit(Event{Kind: RouteRemoved, Route: a.s.routeOf(have.Route)})
 		}
@@ -165,12 +166,14 @@ type addrWatch struct {
 }
 
 func (w addrWatch) OnChanged(_ gvstack.AddressLifetimes, state gvstack.AddressAssignmentState) {
+	w.a.s.inet.RoutesChanged() // it counts, and calls nothing
 	if state == gvstack.AddressAssigned {
 		w.a.do(func() { w.a.assigned(w.ip) })
 	}
 }
 
 func (w addrWatch) OnRemoved(reason gvstack.AddressRemovalReason) {
+	w.a.s.inet.RoutesChanged()
 	if reason == gvstack.AddressRemovalDADFailed {
 		w.a.do(func() { w.a.duplicate(w.ip) })
 	}
@@ -207,6 +210,7 @@ func (a *auto) addRoute(w learntRoute) {
 		return // ours already, or one that was given, which stays
 	}
 	a.s.net.AddRoute(w.Route)
+	a.s.inet.RoutesChanged()
 	a.routes = append(a.routes, w)
 	if !w.own {
 		a.s.emit(Event{Kind: RouteAdded, Route: a.s.routeOf(w.Route)})

@@ -37,6 +37,18 @@ type Config struct {
 	// The zero value means process 1 of user 0; it is never the real process.
 	Cred endpoint.Cred
 
+	// RawSockets says who may open SOCK_RAW sockets: EPERM for the others. nil
+	// lets anybody, since the host is the caller's own. It is called from any
+	// goroutine.
+	RawSockets func(endpoint.Cred) bool
+
+	// RawProtocols are IP protocols, 1 to 254, that SOCK_RAW sockets can be opened
+	// of besides the usual ones: those that have a name in Linux (IPPROTO_*),
+	// OSPF (89), VRRP (112), L2TP (115), and 253 and 254 for experiments. A number
+	// costs the host about 400 bytes; a socket of one that is not served is
+	// EPROTONOSUPPORT. IPPROTO_RAW can always send any.
+	RawProtocols []int
+
 	// Clock is the time of everything on this host; nil is the machine's.
 	Clock endpoint.Clock
 

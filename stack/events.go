@@ -207,6 +207,7 @@ func (s *Stack) linkChanged(id tcpip.NICID, name string, st netdev.State) {
 		if info, ok := s.net.SingleNICInfo(id); ok {
 			// Nothing finds a route by it from now on.
 			s.net.DisableNIC(id)
+			s.inet.RoutesChanged()
 			own := make(map[netip.Addr]bool)
 			for _, p := range prefixes(info) {
 				own[p.Addr()] = true

@@ -49,6 +49,8 @@ func (s *Stack) openFamilies() {
 		IPv4:  s.cfg.serves(endpoint.AF_INET),
 		IPv6:  s.cfg.serves(endpoint.AF_INET6),
 		IDs:   s.newID,
+
+		RawSockets: s.cfg.RawSockets,
 	})
 	for _, f := range families {
 		if s.cfg.serves(f.number) {

@@ -241,6 +241,7 @@ func (s *Stack) Detach(name string) error {
 	if err := s.net.RemoveNIC(id); err != nil {
 		return fmt.Errorf("stack: detach %q: %w", name, inet.Errno(err))
 	}
+	s.inet.RoutesChanged()
 	s.freeName(name)
 	s.counters.detach(id)
 	s.emit(Event{Kind: InterfaceRemoved, Interface: name})
@@ -251,6 +252,7 @@ func (s *Stack) Detach(name string) error {
 // EEXIST if it has the address already, EINVAL for an IPv6 address where the MTU
 // is under 1280.
 func (s *Stack) AddAddr(dev string, addr netip.Prefix) error {
+	defer s.inet.RoutesChanged()
 	if err := s.cfg.checkAddr(addr); err != nil {
 		return fmt.Errorf("stack: add address: %w", err)
 	}
@@ -279,6 +281,7 @@ func (s *Stack) AddAddr(dev string, addr netip.Prefix) error {
 // another address of the interface lies in it. EADDRNOTAVAIL if the interface
 // does not have it.
 func (s *Stack) RemoveAddr(dev string, addr netip.Prefix) error {
+	defer s.inet.RoutesChanged()
 	id, err := s.nic(dev)
 	if err != nil {
 		return fmt.Errorf("stack: remove address %v: %w", addr, err)

@@ -38,6 +38,7 @@ func (s *Stack) AddRoute(r Route) error {
 		}
 	}
 	s.net.AddRoute(gr)
+	s.inet.RoutesChanged()
 	r.Dev = s.net.FindNICNameFromID(gr.NIC)
 	s.emit(Event{Kind: RouteAdded, Route: r})
 	return nil
@@ -63,6 +64,7 @@ func (s *Stack) RemoveRoute(r Route) error {
 	if s.net.RemoveRoutes(like) == 0 {
 		return fmt.Errorf("stack: remove route to %v: %w", r.Dst, endpoint.ESRCH)
 	}
+	s.inet.RoutesChanged()
 	s.emit(Event{Kind: RouteRemoved, Route: r})
 	return nil
 }

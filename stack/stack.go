@@ -16,7 +16,6 @@ import (
 	gvstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
-	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
 	"usersock/internal/virtual"
 	"usersock/internal/wire"
@@ -66,6 +65,7 @@ func New(cfg Config) (*Stack, error) {
 	realTime := cfg.Clock == nil
 	// The caller may use its slices for another host.
 	cfg.Interfaces, cfg.Families = slices.Clone(cfg.Interfaces), slices.Clone(cfg.Families)
+	cfg.RawProtocols = slices.Clone(cfg.RawProtocols)
 	if err := cfg.check(); err != nil {
 		cfg.closeLinks()
 		return nil, err
@@ -118,6 +118,11 @@ func (cfg *Config) check() error {
 	}
 	if err := checkFamilies(cfg.Families); err != nil {
 		return err
+	}
+	for i, n := range cfg.RawProtocols {
+		if n < 1 || n >= endpoint.IPPROTO_RAW {
+			return fmt.Errorf("stack: RawProtocols[%d]: %d is not 1 to 254: %w", i, n, endpoint.EINVAL)
+		}
 	}
 	names := map[string]bool{loopbackName: true}
 	for i, in := range cfg.Interfaces {
@@ -174,10 +179,11 @@ func checkHostname(name string) error {
 // options chooses netstack's protocols: those of the families served.
 func (s *Stack) options() gvstack.Options {
 	o := gvstack.Options{
-		TransportProtocols: []gvstack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol},
+		TransportProtocols: []gvstack.TransportProtocolFactory{tcp.NewProtocol, inet.NewUDP, inet.NewUDPLite},
 		Clock:              netClock{s.clock},
 		HandleLocal:        true,
 	}
+	o.TransportProtocols = append(o.TransportProtocols, inet.RawProtocols(s.cfg.RawProtocols)...)
 	if s.cfg.serves(endpoint.AF_INET) {
 		o.NetworkProtocols = append(o.NetworkProtocols, ipv4.NewProtocol, arp.NewProtocol)
 		o.TransportProtocols = append(o.TransportProtocols, icmp.NewProtocol4)

@@ -299,7 +299,7 @@ func TestOptionTable(t *testing.T) {
 		if o.Status == Stored && o.Note == "" {
 			t.Errorf("%s is stored, and nothing says why", o.Symbol)
 		}
-		if !o.Readable && !o.Writable || !o.Stream && !o.Datagram || !o.Inet4 && !o.Inet6 {
+		if !o.Readable && !o.Writable || !o.Stream && !o.Datagram && !o.Lite && !o.Ping && !o.Raw || !o.Inet4 && !o.Inet6 {
 			t.Errorf("%s is of no use", o.Symbol)
 		}
 		if o.Status == Effective {

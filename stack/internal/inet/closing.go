@@ -209,8 +209,8 @@ func (p *Protocols) End() {
 	for _, ep := range p.stack.RegisteredEndpoints() {
 		ep.Abort()
 	}
-	for _, u := range p.datagrams.all() {
-		u.raw.Abort() // also those without a port
+	for _, d := range p.datagrams.all() {
+		d.end(stateEnded)
 	}
 	for _, ep := range p.stack.CleanupEndpoints() {
 		ep.Abort()
@@ -221,6 +221,11 @@ func (p *Protocols) End() {
 // their interface has gone: connections and listeners with ECONNABORTED,
 // datagram endpoints with ENETDOWN. Those that are bound to no address stay.
 func (p *Protocols) AbortLocal(own func(netip.Addr) bool) {
+	for _, d := range p.datagrams.all() {
+		if ip, ok := netip.AddrFromSlice(d.where.Load().local.AsSlice()); ok && own(ip) {
+			d.end(stateEnded)
+		}
+	}
 	for _, ep := range p.stack.RegisteredEndpoints() {
 		e, ok := ep.(tcpip.Endpoint)
 		if !ok {

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	gvstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"usersock/stack/endpoint"
 )
@@ -32,103 +34,286 @@ func checkStreamControl(items []endpoint.Control) error {
 	return nil
 }
 
-// sendControl translates the items of one datagram. What netstack cannot do
-// for a single datagram (IP_PKTINFO, IP_TOS, IPV6_TCLASS and others) is
-// EINVAL. Items of levels that are not the socket's are ignored, as on Linux.
-func (u *udpEndpoint) sendControl(items []endpoint.Control, out *tcpip.SendableControlMessages) error {
+// outgoing is what the control items of one message ask for.
+type outgoing struct {
+	src     tcpip.Address // IP_PKTINFO, IPV6_PKTINFO: the source address
+	nic     tcpip.NICID   // and the interface
+	tos     int           // IP_TOS, IPV6_TCLASS; valid with hasTOS
+	hops    int           // IP_TTL, IPV6_HOPLIMIT; valid with hasHops
+	segment int           // UDP_SEGMENT; valid with hasSegment
+
+	hasTOS, hasHops, hasSegment bool
+	dontFrag, mayFrag           bool // IPV6_DONTFRAG on, off
+}
+
+// sendControl reads the items of one datagram to an address of net, as
+// ip_cmsg_send and ip6_datagram_send_ctl of Linux: what is unknown at a level of the
+// socket's is EINVAL, other levels are ignored.
+func (d *datagram) sendControl(items []endpoint.Control, net tcpip.NetworkProtocolNumber, out *outgoing) error {
 	for i := range items {
 		item := &items[i]
+		var err error
 		switch {
-		case item.Level == endpoint.SOL_IP && item.Type == endpoint.IP_TTL:
-			v, err := endpoint.Int(item.Data)
-			if err != nil || v < 1 || v > 255 {
-				return endpoint.EINVAL
-			}
-			out.HasTTL, out.TTL = true, uint8(v)
-		case item.Level == endpoint.SOL_IPV6 && item.Type == endpoint.IPV6_HOPLIMIT && u.af == endpoint.AF_INET6:
-			v, err := endpoint.Int(item.Data)
-			if err != nil || v < -1 || v > 255 {
-				return endpoint.EINVAL
-			}
-			if v >= 0 {
-				out.HasHopLimit, out.HopLimit = true, uint8(v)
-			}
-		case item.Level == endpoint.SOL_IPV6 && item.Type == endpoint.IPV6_PKTINFO && u.af == endpoint.AF_INET6:
-			if len(item.Data) < 20 {
-				return endpoint.EINVAL
-			}
-			info := tcpip.IPv6PacketInfo{NIC: tcpip.NICID(binary.NativeEndian.Uint32(item.Data[16:]))}
-			if addr := [16]byte(item.Data); addr != [16]byte{} {
-				info.Addr = tcpip.AddrFrom16(addr)
-			}
-			if info.NIC != 0 && !u.p.stack.HasNIC(info.NIC) {
-				return endpoint.ENODEV
-			}
-			out.HasIPv6PacketInfo, out.IPv6PacketInfo = true, info
 		case item.Level == endpoint.SOL_SOCKET:
-			if err := checkSocketItem(item); err != nil {
-				return err
+			err = checkSocketItem(item)
+		case item.Level == endpoint.SOL_UDP && item.Type == endpoint.UDP_SEGMENT && d.kind == kindUDP:
+			if len(item.Data) != 2 {
+				return endpoint.EINVAL
 			}
-		case item.Level == endpoint.SOL_IP && u.af == endpoint.AF_INET,
-			item.Level == endpoint.SOL_IPV6 && u.af == endpoint.AF_INET6:
-			return endpoint.EINVAL
+			out.segment, out.hasSegment = int(binary.NativeEndian.Uint16(item.Data)), true
+		case item.Level == endpoint.SOL_UDP && d.kind == kindUDP:
+			err = endpoint.EINVAL
+		case net == header.IPv4ProtocolNumber && d.af == endpoint.AF_INET6 &&
+			item.Level == endpoint.SOL_IPV6 && item.Type == endpoint.IPV6_PKTINFO:
+			err = d.mappedPacketInfo(item.Data, out)
+		case item.Level == endpoint.SOL_IP && net == header.IPv4ProtocolNumber:
+			err = d.sendControl4(item, out)
+		case item.Level == endpoint.SOL_IPV6 && net == header.IPv6ProtocolNumber:
+			err = d.sendControl6(item, out)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+func (d *datagram) sendControl4(item *endpoint.Control, out *outgoing) error {
+	switch item.Type {
+	case endpoint.IP_PKTINFO: // struct in_pktinfo
+		if len(item.Data) != 12 {
+			return endpoint.EINVAL
+		}
+		return d.packetInfo(binary.NativeEndian.Uint32(item.Data), item.Data[4:8], out)
+	case endpoint.IP_TTL:
+		v, err := endpoint.Int(item.Data)
+		if err != nil || v < 1 || v > 255 {
+			return endpoint.EINVAL
+		}
+		out.hops, out.hasHops = v, true
+	case endpoint.IP_TOS:
+		v := 0
+		switch len(item.Data) {
+		case 4:
+			v, _ = endpoint.Int(item.Data)
+		case 1:
+			v = int(item.Data[0])
+		default:
+			return endpoint.EINVAL
+		}
+		if v < 0 || v > 255 {
+			return endpoint.EINVAL
+		}
+		out.tos, out.hasTOS = v, true
+	case endpoint.IP_RETOPTS:
+		if len(item.Data) != 0 {
+			return endpoint.EINVAL // netstack sends no options
+		}
+	default:
+		return endpoint.EINVAL
+	}
+	return nil
+}
+
+func (d *datagram) sendControl6(item *endpoint.Control, out *outgoing) error {
+	switch item.Type {
+	case endpoint.IPV6_PKTINFO, endpoint.IPV6_2292PKTINFO:
+		if len(item.Data) < 20 {
+			return endpoint.EINVAL
+		}
+		var addr []byte
+		if [16]byte(item.Data) != [16]byte{} {
+			addr = item.Data[:16]
+		}
+		return d.packetInfo(binary.NativeEndian.Uint32(item.Data[16:]), addr, out)
+	case endpoint.IPV6_HOPLIMIT, endpoint.IPV6_2292HOPLIMIT:
+		v, err := endpoint.Int(item.Data)
+		if err != nil || len(item.Data) != 4 || v < -1 || v > 255 {
+			return endpoint.EINVAL
+		}
+		out.hops, out.hasHops = v, v >= 0
+	case endpoint.IPV6_TCLASS:
+		v, err := endpoint.Int(item.Data)
+		if err != nil || len(item.Data) != 4 || v < -1 || v > 255 {
+			return endpoint.EINVAL
+		}
+		out.tos, out.hasTOS = v&0xff, true // -1 is 255, as on Linux
+	case endpoint.IPV6_DONTFRAG:
+		v, err := endpoint.Int(item.Data)
+		if err != nil || len(item.Data) != 4 || v < 0 || v > 1 {
+			return endpoint.EINVAL
+		}
+		out.dontFrag, out.mayFrag = v == 1, v == 0
+	default:
+		return endpoint.EINVAL
+	}
+	return nil
+}
+
+// mappedPacketInfo is IPV6_PKTINFO with a datagram to an IPv4 address.
+func (d *datagram) mappedPacketInfo(data []byte, out *outgoing) error {
+	if len(data) < 20 {
+		return endpoint.EINVAL
+	}
+	var addr []byte
+	if a := tcpip.AddrFrom16Slice(data[:16]); isMapped(a) {
+		addr = data[12:16]
+	} else if [16]byte(data) != [16]byte{} {
+		return endpoint.EINVAL
+	}
+	return d.packetInfo(binary.NativeEndian.Uint32(data[16:]), addr, out)
+}
+
+// packetInfo checks a source: the interface exists, the address is one of the
+// stack's.
+func (d *datagram) packetInfo(nic uint32, addr []byte, out *outgoing) error {
+	if out.nic = tcpip.NICID(nic); nic != 0 {
+		if !d.p.stack.HasNIC(out.nic) {
+			return endpoint.ENODEV
+		}
+		if dev := d.device(d.where.Load()); dev != 0 && dev != out.nic && len(addr) == 16 {
+			return endpoint.EINVAL
+		}
+	}
+	out.src = tcpip.AddrFromSlice(addr)
+	if len(addr) == 4 && [4]byte(addr) == [4]byte{} {
+		out.src = tcpip.Address{}
+	}
+	if out.src.Len() == 0 || d.has(flagFreeBind) {
+		return nil
+	}
+	at := out.nic
+	if len(addr) == 4 {
+		at = 0
+	}
+	if d.p.stack.CheckLocalAddress(at, netOf(out.src), out.src) != 0 {
+		return nil
+	}
+	if len(addr) == 4 {
+		return endpoint.ENETUNREACH // no route has that source
+	}
+	return endpoint.EINVAL
+}
+
+// wantsControl reports whether any option asks for control items.
+func (d *datagram) wantsControl() bool {
+	o := &d.ops
+	return d.has(flagTimestamp|flagTimestampNS|flagDropCount) || o.GetReceivePacketInfo() || o.GetReceiveTTL() || o.GetReceiveTOS() ||
+		o.GetReceiveOriginalDstAddress() || o.GetIPv6ReceivePacketInfo() || o.GetReceiveHopLimit() || o.GetReceiveTClass()
+}
+
 // recvControl makes the items that the socket's options ask for. wanted is
 // whether the caller has room for any; MSG_CTRUNC says that some were lost.
-func (u *udpEndpoint) recvControl(got *endpoint.Received, cm *tcpip.ReceivableControlMessages, wanted bool) {
-	flags := u.flags.Load()
-	stamp := flags & (flagTimestamp | flagTimestampNS)
-	if stamp == 0 && !cm.HasIPPacketInfo && !cm.HasIPv6PacketInfo && !cm.HasTTL && !cm.HasTOS &&
-		!cm.HasHopLimit && !cm.HasTClass && !cm.HasOriginalDstAddress {
-		return
-	}
+func (d *datagram) recvControl(got *endpoint.Received, r received, wanted bool) {
 	if !wanted {
-		got.Flags |= endpoint.MSG_CTRUNC
+		// No item is built for nobody, but the caller hears of the loss.
+		got.Flags |= d.lostControl(r)
 		return
 	}
 	add := func(level, typ int, data []byte) {
 		got.Control = append(got.Control, endpoint.Control{Level: level, Type: typ, Data: data})
 	}
-	// The order of sock_recv_cmsgs, ip_cmsg_recv and ip6_datagram_recv_ctl.
-	if cm.HasTimestamp && stamp != 0 {
+	// The order of sock_recv_cmsgs, ip6_datagram_recv_common_ctl, ip_cmsg_recv
+	// and ip6_datagram_recv_specific_ctl.
+	if stamp := d.flags.Load() & (flagTimestamp | flagTimestampNS); stamp != 0 {
+		at := r.at
+		if at.IsZero() {
+			at = d.p.clock.Now() // it came before the option was set
+		}
 		if stamp&flagTimestampNS != 0 {
-			add(endpoint.SOL_SOCKET, endpoint.SCM_TIMESTAMPNS, timeWords(cm.Timestamp.Unix(), int64(cm.Timestamp.Nanosecond())))
+			add(endpoint.SOL_SOCKET, endpoint.SCM_TIMESTAMPNS, timeWords(at.Unix(), int64(at.Nanosecond())))
 		} else {
-			add(endpoint.SOL_SOCKET, endpoint.SCM_TIMESTAMP, timeWords(cm.Timestamp.Unix(), int64(cm.Timestamp.Nanosecond()/1000)))
+			add(endpoint.SOL_SOCKET, endpoint.SCM_TIMESTAMP, timeWords(at.Unix(), int64(at.Nanosecond()/1000)))
 		}
 	}
-	if cm.HasIPPacketInfo {
-		b := make([]byte, 12) // struct in_pktinfo
-		binary.NativeEndian.PutUint32(b, uint32(cm.PacketInfo.NIC))
-		copy(b[4:], cm.PacketInfo.LocalAddr.AsSlice())
-		copy(b[8:], cm.PacketInfo.DestinationAddr.AsSlice())
-		add(endpoint.SOL_IP, endpoint.IP_PKTINFO, b)
+	if d.has(flagDropCount) {
+		if lost := d.in.drops(); lost != 0 {
+			add(endpoint.SOL_SOCKET, endpoint.SO_RXQ_OVFL, intData(int(lost)))
+		}
 	}
-	if cm.HasTTL {
-		add(endpoint.SOL_IP, endpoint.IP_TTL, intData(int(cm.TTL)))
-	}
-	if cm.HasTOS {
-		add(endpoint.SOL_IP, endpoint.IP_TOS, []byte{cm.TOS})
-	}
-	if cm.HasOriginalDstAddress && cm.OriginalDstAddress.Addr.Len() == 4 {
-		add(endpoint.SOL_IP, endpoint.IP_RECVORIGDSTADDR, sockaddrIn(cm.OriginalDstAddress))
-	}
-	if cm.HasIPv6PacketInfo {
+	pkt := r.buffer
+	_, dst := packetAddresses(pkt.NetworkProtocolNumber, pkt.NetworkHeader().Slice())
+	if d.af == endpoint.AF_INET6 && d.ops.GetIPv6ReceivePacketInfo() {
 		b := make([]byte, 20) // struct in6_pktinfo
-		copy(b, cm.IPv6PacketInfo.Addr.AsSlice())
-		binary.NativeEndian.PutUint32(b[16:], uint32(cm.IPv6PacketInfo.NIC))
+		if s := dst.AsSlice(); len(s) == 4 {
+			b[10], b[11] = 0xff, 0xff
+			copy(b[12:], s)
+		} else {
+			copy(b, s)
+		}
+		binary.NativeEndian.PutUint32(b[16:], uint32(pkt.NICID))
 		add(endpoint.SOL_IPV6, endpoint.IPV6_PKTINFO, b)
 	}
-	if cm.HasHopLimit {
-		add(endpoint.SOL_IPV6, endpoint.IPV6_HOPLIMIT, intData(int(cm.HopLimit)))
+	port := uint16(0)
+	if d.kind.ports() {
+		port = header.UDP(pkt.TransportHeader().Slice()).DestinationPort()
 	}
-	if cm.HasTClass {
-		add(endpoint.SOL_IPV6, endpoint.IPV6_TCLASS, intData(int(cm.TClass)))
+	if pkt.NetworkProtocolNumber == header.IPv4ProtocolNumber {
+		if d.ops.GetReceivePacketInfo() {
+			b := make([]byte, 12) // struct in_pktinfo
+			binary.NativeEndian.PutUint32(b, uint32(pkt.NICID))
+			reply := d.replyAddress(pkt, dst)
+			copy(b[4:], reply.AsSlice())
+			copy(b[8:], dst.AsSlice())
+			add(endpoint.SOL_IP, endpoint.IP_PKTINFO, b)
+		}
+		if d.ops.GetReceiveTTL() {
+			add(endpoint.SOL_IP, endpoint.IP_TTL, intData(int(hopLimit(pkt))))
+		}
+		if d.ops.GetReceiveTOS() {
+			add(endpoint.SOL_IP, endpoint.IP_TOS, []byte{trafficClass(pkt)})
+		}
+		if d.ops.GetReceiveOriginalDstAddress() && d.kind.ports() {
+			add(endpoint.SOL_IP, endpoint.IP_RECVORIGDSTADDR, sockaddrIn(dst, port))
+		}
+		return
 	}
+	if d.ops.GetReceiveHopLimit() {
+		add(endpoint.SOL_IPV6, endpoint.IPV6_HOPLIMIT, intData(int(hopLimit(pkt))))
+	}
+	if d.ops.GetReceiveTClass() {
+		add(endpoint.SOL_IPV6, endpoint.IPV6_TCLASS, intData(int(trafficClass(pkt))))
+	}
+	if d.ops.GetReceiveOriginalDstAddress() && d.kind.ports() {
+		add(endpoint.SOL_IPV6, endpoint.IPV6_RECVORIGDSTADDR, sockaddrIn6(dst, port, scopeOf(dst, pkt.NICID)))
+	}
+}
+
+// lostControl is MSG_CTRUNC if recvControl would make any item.
+func (d *datagram) lostControl(r received) int {
+	o := &d.ops
+	lost := d.has(flagTimestamp|flagTimestampNS) || d.has(flagDropCount) && d.in.drops() != 0 ||
+		d.af == endpoint.AF_INET6 && o.GetIPv6ReceivePacketInfo()
+	original := o.GetReceiveOriginalDstAddress() && d.kind.ports()
+	if r.buffer.NetworkProtocolNumber == header.IPv4ProtocolNumber {
+		lost = lost || o.GetReceivePacketInfo() || o.GetReceiveTTL() || o.GetReceiveTOS() || original
+	} else {
+		lost = lost || o.GetReceiveHopLimit() || o.GetReceiveTClass() || original
+	}
+	if lost {
+		return endpoint.MSG_CTRUNC
+	}
+	return 0
+}
+
+// replyAddress is ipi_spec_dst: the address to answer from, which for a group
+// or a broadcast address is one of the interface.
+func (d *datagram) replyAddress(pkt *gvstack.PacketBuffer, dst tcpip.Address) tcpip.Address {
+	if !isMulticast(dst) && !pkt.NetworkPacketInfo.LocalAddressBroadcast {
+		return dst
+	}
+	main, err := d.p.stack.GetMainNICAddress(pkt.NICID, pkt.NetworkProtocolNumber)
+	if err != nil {
+		return tcpip.Address{}
+	}
+	return main.Address
+}
+
+func scopeOf(a tcpip.Address, nic tcpip.NICID) uint32 {
+	if needsScopeAddress(a) {
+		return uint32(nic)
+	}
+	return 0
 }
 
 func intData(v int) []byte {
@@ -155,10 +340,25 @@ func timeWords(a, b int64) []byte {
 const wordSize = 4 << (^uint(0) >> 63)
 
 // sockaddrIn writes struct sockaddr_in.
-func sockaddrIn(fa tcpip.FullAddress) []byte {
+func sockaddrIn(addr tcpip.Address, port uint16) []byte {
 	b := make([]byte, 16)
 	binary.NativeEndian.PutUint16(b, endpoint.AF_INET)
-	binary.BigEndian.PutUint16(b[2:], fa.Port)
-	copy(b[4:], fa.Addr.AsSlice())
+	binary.BigEndian.PutUint16(b[2:], port)
+	copy(b[4:], addr.AsSlice())
+	return b
+}
+
+// sockaddrIn6 writes struct sockaddr_in6; an IPv4 address becomes a mapped one.
+func sockaddrIn6(addr tcpip.Address, port uint16, scope uint32) []byte {
+	b := make([]byte, 28)
+	binary.NativeEndian.PutUint16(b, endpoint.AF_INET6)
+	binary.BigEndian.PutUint16(b[2:], port)
+	if s := addr.AsSlice(); len(s) == 4 {
+		b[18], b[19] = 0xff, 0xff
+		copy(b[20:], s)
+	} else {
+		copy(b[8:], s)
+	}
+	binary.NativeEndian.PutUint32(b[24:], scope)
 	return b
 }

@@ -350,7 +350,7 @@ var streamScenarios = []scenario{
 		check(l.t, c.connect(ls.addr()))
 		s := ls.accept()
 		for _, o := range Options() {
-			if !o.Readable || !o.on(l.af, endpoint.SOCK_STREAM) || o.Symbol == "SO_COOKIE" || o.Symbol == "TCP_INFO" || o.Symbol == "SO_PASSCRED" {
+			if !o.Readable || !o.on(l.af, endpoint.SOCK_STREAM) || o.Symbol == "SO_COOKIE" || o.Symbol == "TCP_INFO" || o.Symbol == "SO_PASSCRED" || o.Symbol == "IP_PROTOCOL" || o.Symbol == "SO_INCOMING_CPU" {
 				continue
 			}
 			b := make([]byte, 64)

@@ -1,5 +1,6 @@
-// Package inet serves AF_INET and AF_INET6 from netstack: TCP for
-// SOCK_STREAM, UDP for SOCK_DGRAM, over IPv4 and IPv6.
+// Package inet serves AF_INET and AF_INET6 from netstack: TCP for SOCK_STREAM,
+// UDP, UDP-Lite and ping sockets for SOCK_DGRAM, any protocol for SOCK_RAW, over
+// IPv4 and IPv6.
 //
 // It is the translation between two contracts. Above stands package endpoint:
 // no call blocks, errors are Linux's numbers, options are Linux's bytes.
@@ -12,15 +13,21 @@
 //   - socket.go: what TCP and UDP endpoints share; how notifications travel
 //   - tcp.go, tcp_ready.go, tcp_renew.go: a stream endpoint, when it is ready,
 //     and how it becomes a fresh one after a failed connect
-//   - udp.go: a datagram endpoint
+//   - datagram.go: an endpoint of every other kind. Netstack's own are not used,
+//     because they lack what ip(7) and ipv6(7) promise; of netstack there remain
+//     its network layer, its routes and its links. datagram_protocol.go is where
+//     packets come in, datagram_ports.go whose they are, datagram_recv.go and
+//     datagram_send.go move them, datagram_route.go knows routes and path MTUs
+//   - icmp_tap.go, datagram_error.go: errors, from the ICMP message to the
+//     error queue
+//   - multicast.go, udplite.go, ping.go, raw.go, raw_protocol.go: what is special
 //   - closing.go: what happens to a connection between Close and its last byte
 //   - list.go: the endpoints as ss(8) lists them
 //   - addr.go, errno.go, control.go: addresses, errors and ancillary items
 //   - options.go and its neighbours: the one table of socket options
 //
 // What it does not do: it makes no stack, interface, address or route (package
-// stack does), it knows no descriptor and never waits (package sockapi does),
-// and it serves no ICMP and no raw sockets yet.
+// stack does), and it knows no descriptor and never waits (package sockapi does).
 //
 // # Locks
 //
@@ -28,4 +35,6 @@
 // the error of an ended connection is taken (see drain). A notification
 // comes under netstack's locks: it is forwarded to the sink and, for a closed
 // endpoint, takes it off the list in closing.go; nothing else happens there.
+// A packet comes in without a lock of netstack's or ours, and often inside the
+// very Send that made it.
 package inet

@@ -16,10 +16,14 @@ func FuzzSetOption(f *testing.F) {
 	f.Add(uint8(0), uint8(0), []byte{})
 	f.Add(uint8(7), uint8(1), []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	p := newProtocols(f, true, true)
+	all := aloneKinds
+	for _, k := range kinds {
+		all = append(all, aloneKind{k.name, k.af, k.typ, 0})
+	}
 	f.Fuzz(func(t *testing.T, kind, row uint8, value []byte) {
-		k := kinds[int(kind)%len(kinds)]
+		k := all[int(kind)%len(all)]
 		info := infos[int(row)%len(infos)]
-		ep, err := p.Family(k.af).Open(endpoint.Request{Type: k.typ})
+		ep, err := p.Family(k.af).Open(endpoint.Request{Type: k.typ, Protocol: k.proto})
 		check(t, err)
 		defer ep.Close()
 		set := ep.SetOption(info.Level, info.Name, value)

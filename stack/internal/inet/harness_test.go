@@ -15,7 +15,6 @@ import (
 	gvstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
-	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
 	"usersock/stack/endpoint"
 )
@@ -28,10 +27,12 @@ var (
 // newStack makes one host with a loopback interface, for the families given.
 func newStack(tb testing.TB, v4, v6 bool) *gvstack.Stack {
 	tb.Helper()
-	opts := gvstack.Options{
-		TransportProtocols: []gvstack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol},
-		HandleLocal:        true,
-	}
+	return newStackOf(tb, v4, v6, append(RawProtocols([]int{200}), tcp.NewProtocol, NewUDP, NewUDPLite))
+}
+
+func newStackOf(tb testing.TB, v4, v6 bool, protocols []gvstack.TransportProtocolFactory) *gvstack.Stack {
+	tb.Helper()
+	opts := gvstack.Options{TransportProtocols: protocols, HandleLocal: true}
 	if v4 {
 		opts.NetworkProtocols = append(opts.NetworkProtocols, ipv4.NewProtocol)
 		opts.TransportProtocols = append(opts.TransportProtocols, icmp.NewProtocol4)
@@ -277,6 +278,25 @@ var kinds = []kind{
 	{"TCP over IPv6", endpoint.AF_INET6, endpoint.SOCK_STREAM},
 	{"UDP over IPv4", endpoint.AF_INET, endpoint.SOCK_DGRAM},
 	{"UDP over IPv6", endpoint.AF_INET6, endpoint.SOCK_DGRAM},
+}
+
+type aloneKind struct {
+	name           string
+	af, typ, proto int
+}
+
+// aloneKinds are the kinds of socket that need a namespace or a kernel with
+// UDP-Lite to be compared with the kernel's.
+var aloneKinds = []aloneKind{
+	{"UDP-Lite over IPv4", endpoint.AF_INET, endpoint.SOCK_DGRAM, endpoint.IPPROTO_UDPLITE},
+	{"UDP-Lite over IPv6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, endpoint.IPPROTO_UDPLITE},
+	{"ping", endpoint.AF_INET, endpoint.SOCK_DGRAM, endpoint.IPPROTO_ICMP},
+	{"ping over IPv6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, endpoint.IPPROTO_ICMPV6},
+	{"raw ICMP", endpoint.AF_INET, endpoint.SOCK_RAW, endpoint.IPPROTO_ICMP},
+	{"raw ICMPv6", endpoint.AF_INET6, endpoint.SOCK_RAW, endpoint.IPPROTO_ICMPV6},
+	{"raw", endpoint.AF_INET, endpoint.SOCK_RAW, 200},
+	{"raw over IPv6", endpoint.AF_INET6, endpoint.SOCK_RAW, 200},
+	{"sending", endpoint.AF_INET, endpoint.SOCK_RAW, endpoint.IPPROTO_RAW},
 }
 
 func group6(index int) []byte {

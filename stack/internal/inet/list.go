@@ -6,7 +6,6 @@ import (
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	gvstack "gvisor.dev/gvisor/pkg/tcpip/stack"
-	"gvisor.dev/gvisor/pkg/tcpip/transport"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
 	"usersock/stack/endpoint"
@@ -47,9 +46,9 @@ func (f *family) List() (list []endpoint.SocketInfo) {
 			list = append(list, f.orphan(raw))
 		}
 	}
-	for _, u := range f.p.datagrams.all() {
-		if int(u.af) == f.af {
-			list = append(list, u.info())
+	for _, d := range f.p.datagrams.all() {
+		if int(d.af) == f.af {
+			list = append(list, d.info())
 		}
 	}
 	return list
@@ -161,21 +160,17 @@ func (s *socket) info(ops *tcpip.SocketOptions) endpoint.SocketInfo {
 	}
 }
 
-func (u *udpEndpoint) info() endpoint.SocketInfo {
-	info := u.socket.info(u.raw.SocketOptions())
+func (d *datagram) info() endpoint.SocketInfo {
+	info := d.socket.info(&d.ops)
 	info.State = endpoint.SocketClose
-	if u.state() == transport.DatagramEndpointStateConnected {
-		if peer, err := u.PeerAddr(); err == nil {
-			info.State, info.Peer = endpoint.SocketEstablished, peer
-		}
+	if peer, err := d.PeerAddr(); err == nil {
+		info.State, info.Peer = endpoint.SocketEstablished, peer
 	}
-	if local, err := u.LocalAddr(); err == nil {
+	if local, err := d.LocalAddr(); err == nil {
 		info.Local = local
 	}
-	info.RecvQ, info.SendQ = u.Queued()
-	if stats, ok := u.raw.Stats().(*tcpip.TransportEndpointStats); ok {
-		info.Drops = stats.ReceiveErrors.ReceiveBufferOverflow.Value()
-	}
+	info.RecvQ, info.SendQ = d.Queued()
+	info.Drops = uint64(d.in.drops())
 	return info
 }
 

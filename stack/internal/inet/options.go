@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"slices"
+	"sync/atomic"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 
@@ -19,7 +20,9 @@ import (
 //	options_ip.go       IPPROTO_IP
 //	options_ipv6.go     IPPROTO_IPV6
 //	options_tcp.go      IPPROTO_TCP
-//	options_udp.go      SOL_UDP
+//	options_udp.go      SOL_UDP and SOL_UDPLITE
+//	options_raw.go      SOL_RAW and SOL_ICMPV6, IP_HDRINCL and its like
+//	options_group.go    groups: multicast memberships and their filters
 //
 // Lengths follow Linux: a read is cut to the buffer; a value that is too short
 // to write is EINVAL, except where IPPROTO_IP takes a single byte.
@@ -48,6 +51,9 @@ type OptionInfo struct {
 	Symbol      string // SO_REUSEADDR
 	Stream      bool   // TCP sockets have it
 	Datagram    bool   // UDP sockets have it
+	Lite        bool   // UDP-Lite sockets have it
+	Ping        bool   // ping sockets have it
+	Raw         bool   // raw sockets have it
 	Inet4       bool   // AF_INET sockets have it
 	Inet6       bool   // AF_INET6 sockets have it
 	Readable    bool
@@ -62,7 +68,7 @@ func Options() []OptionInfo {
 	for _, o := range optionTable() {
 		infos = append(infos, OptionInfo{
 			Level: o.level, Name: o.name, Symbol: o.symbol,
-			Stream: o.on&onTCP != 0, Datagram: o.on&onUDP != 0,
+			Stream: o.on&onTCP != 0, Datagram: o.on&onUDP != 0, Lite: o.on&onLite != 0, Ping: o.on&onPing != 0, Raw: o.on&onRaw != 0,
 			Inet4: o.on&onInet4 != 0, Inet6: o.on&onInet6 != 0,
 			Readable: o.get != nil, Writable: o.set != nil,
 			Status: o.status, Note: o.note,
@@ -84,14 +90,18 @@ type sockets uint8
 const (
 	onTCP sockets = 1 << iota
 	onUDP
+	onLite
+	onPing
+	onRaw
 	onInet4
 	onInet6
 
+	onPorts    = onUDP | onLite | onInet4 | onInet6
 	onStream   = onTCP | onInet4 | onInet6
-	onDatagram = onUDP | onInet4 | onInet6
+	onDatagram = onPorts | onPing | onRaw
 	onAll      = onStream | onDatagram
-	onAll6     = onTCP | onUDP | onInet6
-	onDgram6   = onUDP | onInet6
+	onAll6     = onAll &^ onInet4
+	onDgram6   = onDatagram &^ onInet4
 )
 
 // option is one row.
@@ -110,15 +120,20 @@ type optionKey struct{ level, name int }
 // target is the socket that an option is applied to.
 type target struct {
 	*socket
-	raw tcpip.Endpoint
-	tcp *tcpEndpoint // nil for UDP
-	udp *udpEndpoint // nil for TCP
+	tcp *tcpEndpoint   // nil for the others
+	raw tcpip.Endpoint // netstack's endpoint of it
+	dg  *datagram      // nil for TCP
 }
 
-func (o target) ops() *tcpip.SocketOptions { return o.raw.SocketOptions() }
+func (o target) ops() *tcpip.SocketOptions {
+	if o.dg != nil {
+		return &o.dg.ops
+	}
+	return o.raw.SocketOptions()
+}
 
 func optionTable() []option {
-	return slices.Concat(socketOptions(), ipOptions(), ipv6Options(), tcpOptions(), udpOptions())
+	return slices.Concat(socketOptions(), ipOptions(), ipv6Options(), tcpOptions(), udpOptions(), rawOptions(), groupOptions())
 }
 
 func indexOptions() map[optionKey]*option {
@@ -133,12 +148,18 @@ func indexOptions() map[optionKey]*option {
 // find returns the row of an option that this socket has.
 func (s *socket) find(level, name int) *option {
 	o := s.p.options[optionKey{level, name}]
-	if o == nil {
-		return nil
+	kind := s.kind()
+	if o == nil && kind&(onUDP|onLite) != 0 {
+		// Either level serves both protocols, udp_setsockopt of Linux.
+		switch level {
+		case endpoint.SOL_UDP:
+			o = s.p.options[optionKey{endpoint.SOL_UDPLITE, name}]
+		case endpoint.SOL_UDPLITE:
+			o = s.p.options[optionKey{endpoint.SOL_UDP, name}]
+		}
 	}
-	kind := onUDP
-	if s.typ == endpoint.SOCK_STREAM {
-		kind = onTCP
+	if o == nil || level == endpoint.IPPROTO_IP && kind == onRaw && s.af == endpoint.AF_INET6 {
+		return nil // a raw IPv6 socket meets no IPv4
 	}
 	family := onInet4
 	if s.af == endpoint.AF_INET6 {
@@ -153,7 +174,7 @@ func (s *socket) find(level, name int) *option {
 func getOption(o target, level, name int, buf []byte) (int, error) {
 	row := o.find(level, name)
 	if row == nil || row.get == nil {
-		if o.af == endpoint.AF_INET && level != endpoint.SOL_SOCKET && level != endpoint.SOL_IP && level != int(o.proto) {
+		if o.af == endpoint.AF_INET && level != endpoint.SOL_SOCKET && level != endpoint.SOL_IP && !o.ownLevel(level) {
 			return 0, endpoint.EOPNOTSUPP // ip_getsockopt of Linux; an AF_INET6 socket says ENOPROTOOPT
 		}
 		return 0, endpoint.ENOPROTOOPT
@@ -164,6 +185,9 @@ func getOption(o target, level, name int, buf []byte) (int, error) {
 func setOption(o target, level, name int, value []byte) error {
 	row := o.find(level, name)
 	if row == nil || row.set == nil {
+		if level == endpoint.SOL_RAW && o.kind() == onRaw && o.af == endpoint.AF_INET6 && len(value) < 4 {
+			return endpoint.EINVAL // do_rawv6_setsockopt looks at the length first
+		}
 		return endpoint.ENOPROTOOPT
 	}
 	if err := row.set(o, value); err != nil {
@@ -177,8 +201,53 @@ func (t *tcpEndpoint) target() target {
 	return target{socket: &t.socket, raw: t.raw.Load(), tcp: t}
 }
 
-func (u *udpEndpoint) target() target {
-	return target{socket: &u.socket, raw: u.raw, udp: u}
+func (d *datagram) target() target {
+	return target{socket: &d.socket, dg: d}
+}
+
+// kind is the bit of the socket's protocol.
+func (s *socket) kind() sockets {
+	switch {
+	case s.typ == endpoint.SOCK_STREAM:
+		return onTCP
+	case s.typ == endpoint.SOCK_RAW:
+		return onRaw
+	case s.proto == endpoint.IPPROTO_UDP:
+		return onUDP
+	case s.proto == endpoint.IPPROTO_UDPLITE:
+		return onLite
+	}
+	return onPing
+}
+
+// ownLevel reports whether a level is that of the socket's protocol.
+func (s *socket) ownLevel(level int) bool {
+	switch s.kind() {
+	case onTCP:
+		return level == endpoint.SOL_TCP
+	case onUDP, onLite:
+		return level == endpoint.SOL_UDP || level == endpoint.SOL_UDPLITE
+	case onRaw:
+		return level == endpoint.SOL_RAW
+	}
+	return false
+}
+
+// number and setNumber are an option that a datagram socket keeps itself and
+// netstack keeps for TCP.
+func (o target) number(name tcpip.SockOptInt, at func(*ipSettings) *atomic.Int32) int {
+	if o.dg != nil {
+		return int(at(&o.dg.ip).Load())
+	}
+	return o.sockInt(name)
+}
+
+func (o target) setNumber(name tcpip.SockOptInt, at func(*ipSettings) *atomic.Int32, v int) error {
+	if o.dg != nil {
+		at(&o.dg.ip).Store(int32(v))
+		return nil
+	}
+	return o.setSockInt(name, v)
 }
 
 // Option implements endpoint.Endpoint.
@@ -192,13 +261,13 @@ func (t *tcpEndpoint) SetOption(level, name int, value []byte) error {
 }
 
 // Option implements endpoint.Endpoint.
-func (u *udpEndpoint) Option(level, name int, buf []byte) (int, error) {
-	return getOption(u.target(), level, name, buf)
+func (d *datagram) Option(level, name int, buf []byte) (int, error) {
+	return getOption(d.target(), level, name, buf)
 }
 
 // SetOption implements endpoint.Endpoint.
-func (u *udpEndpoint) SetOption(level, name int, value []byte) error {
-	return setOption(u.target(), level, name, value)
+func (d *datagram) SetOption(level, name int, value []byte) error {
+	return setOption(d.target(), level, name, value)
 }
 
 // getInt reads an int, cut to the buffer.

@@ -2,6 +2,7 @@ package inet
 
 import (
 	"encoding/binary"
+	"sync/atomic"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -18,13 +19,13 @@ func ipOptions() []option {
 	return []option{
 		{level: level, name: endpoint.IP_TOS, symbol: "IP_TOS", on: onAll,
 			note: "TCP sends no ECN bits; one value serves IPv4 and IPv6 of a TCP socket",
-			get:  getByte(func(o target) int { return o.sockInt(tcpip.IPv4TOSOption) }),
+			get:  getByte(func(o target) int { return o.number(tcpip.IPv4TOSOption, tos4) }),
 			set: setByte(func(o target, v, size int) error {
-				return o.setSockInt(tcpip.IPv4TOSOption, int(uint8(v)))
+				return o.setNumber(tcpip.IPv4TOSOption, tos4, int(uint8(v)))
 			})},
 		{level: level, name: endpoint.IP_TTL, symbol: "IP_TTL", on: onAll,
 			get: getByte(func(o target) int {
-				if v := o.sockInt(tcpip.IPv4TTLOption); v != tcpip.UseDefaultIPv4TTL {
+				if v := o.number(tcpip.IPv4TTLOption, ttl4); v > tcpip.UseDefaultIPv4TTL {
 					return v
 				}
 				return o.p.defaultTTL(header.IPv4ProtocolNumber)
@@ -33,10 +34,10 @@ func ipOptions() []option {
 				switch {
 				case size < 1 || v != -1 && (v < 1 || v > 255):
 					return endpoint.EINVAL
-				case v == -1:
+				case v == -1 && o.tcp != nil:
 					v = tcpip.UseDefaultIPv4TTL
 				}
-				return o.setSockInt(tcpip.IPv4TTLOption, v)
+				return o.setNumber(tcpip.IPv4TTLOption, ttl4, v)
 			})},
 		{level: level, name: endpoint.IP_OPTIONS, symbol: "IP_OPTIONS", on: onAll,
 			note: "netstack sends none: any but the empty list is EOPNOTSUPP",
@@ -52,45 +53,85 @@ func ipOptions() []option {
 		recvFlag(level, endpoint.IP_PKTINFO, "IP_PKTINFO", onAll,
 			(*tcpip.SocketOptions).GetReceivePacketInfo, (*tcpip.SocketOptions).SetReceivePacketInfo),
 		{level: level, name: endpoint.IP_MTU_DISCOVER, symbol: "IP_MTU_DISCOVER", on: onAll,
-			note: "INTERFACE and OMIT send as DONT does",
-			get:  getByte(func(o target) int { return o.pathMTUDiscovery(level, endpoint.IP_MTU_DISCOVER) }),
+			note: "on TCP sockets INTERFACE and OMIT send as DONT does",
+			get: getByte(func(o target) int {
+				return o.pathMTUDiscovery(level, endpoint.IP_MTU_DISCOVER, discovery4)
+			}),
 			set: setByte(func(o target, v, size int) error {
-				return o.setPathMTUDiscovery(level, endpoint.IP_MTU_DISCOVER, v)
+				return o.setPathMTUDiscovery(level, endpoint.IP_MTU_DISCOVER, v, discovery4)
 			})},
-		ipFlag(endpoint.IP_RECVERR, "IP_RECVERR", "there is no error queue yet: MSG_ERRQUEUE is EAGAIN"),
+		{level: level, name: endpoint.IP_RECVERR, symbol: "IP_RECVERR", on: onAll,
+			note: "datagram sockets; a TCP socket's errors come by SO_ERROR alone, and its error queue stays empty",
+			get:  getByte(func(o target) int { return number01(o.has(flagRecvErr4)) }),
+			set: setByte(func(o target, v, _ int) error {
+				o.setRecvErr(flagRecvErr4, v != 0)
+				return nil
+			})},
 		recvFlag(level, endpoint.IP_RECVTTL, "IP_RECVTTL", onAll,
 			(*tcpip.SocketOptions).GetReceiveTTL, (*tcpip.SocketOptions).SetReceiveTTL),
 		recvFlag(level, endpoint.IP_RECVTOS, "IP_RECVTOS", onAll,
 			(*tcpip.SocketOptions).GetReceiveTOS, (*tcpip.SocketOptions).SetReceiveTOS),
 		{level: level, name: endpoint.IP_MTU, symbol: "IP_MTU", on: onAll,
-			note: "the interface's; what a path has taught is not known",
+			note: "of datagram sockets what the path has taught; of TCP sockets the interface's",
 			get:  getByteErr(target.pathMTU)},
-		ipFlag(endpoint.IP_FREEBIND, "IP_FREEBIND", "netstack binds its own addresses only"),
-		recvFlag(level, endpoint.IP_RECVORIGDSTADDR, "IP_RECVORIGDSTADDR", onAll,
-			(*tcpip.SocketOptions).GetReceiveOriginalDstAddress, (*tcpip.SocketOptions).SetReceiveOriginalDstAddress),
-		ipFlag(endpoint.IP_BIND_ADDRESS_NO_PORT, "IP_BIND_ADDRESS_NO_PORT", "bind picks the port at once"),
-		{level: level, name: endpoint.IP_MULTICAST_IF, symbol: "IP_MULTICAST_IF", on: onAll,
-			note: "EINVAL to set on TCP sockets, as on Linux",
+		{level: level, name: endpoint.IP_FREEBIND, symbol: "IP_FREEBIND", on: onAll,
+			note: freeBindNote,
+			get:  getByte(func(o target) int { return number01(o.has(flagFreeBind)) }),
+			set: setByte(func(o target, v, _ int) error {
+				o.socket.set(flagFreeBind, v != 0)
+				return nil
+			})},
+		{level: level, name: endpoint.IP_TRANSPARENT, symbol: "IP_TRANSPARENT", on: onAll, status: Stored,
+			note: "to set it is EPERM but for uid 0; no rule of the stack redirects to a socket",
+			get:  getByte(func(o target) int { return o.storedInt(level, endpoint.IP_TRANSPARENT, 0) }),
+			set: setByte(func(o target, v, size int) error {
+				if v != 0 && !o.admin() {
+					return endpoint.EPERM
+				}
+				if size < 1 {
+					return endpoint.EINVAL
+				}
+				o.store(level, endpoint.IP_TRANSPARENT, number01(v != 0))
+				return nil
+			})},
+		{level: level, name: endpoint.IP_MINTTL, symbol: "IP_MINTTL", on: onAll,
+			note: "datagram sockets; of a TCP socket it is stored, for netstack checks none",
+			get: getByte(func(o target) int {
+				if o.dg != nil {
+					return int(o.dg.ip.least4.Load())
+				}
+				return o.storedInt(level, endpoint.IP_MINTTL, 0)
+			}),
+			set: setByte(func(o target, v, size int) error {
+				if size < 1 || v < 0 || v > 255 {
+					return endpoint.EINVAL
+				}
+				if o.dg != nil {
+					o.dg.ip.least4.Store(int32(v))
+				} else {
+					o.store(level, endpoint.IP_MINTTL, v)
+				}
+				return nil
+			})},
+		{level: level, name: endpoint.IP_UNICAST_IF, symbol: "IP_UNICAST_IF", on: onAll,
+			note: "the index is in network byte order, as on Linux; datagram sockets, of a TCP socket it is stored",
 			get: func(o target, buf []byte) (int, error) {
 				var b [4]byte
-				if o.udp != nil {
-					var v tcpip.MulticastInterfaceOption
-					if err := o.raw.GetSockOpt(&v); err != nil {
-						return 0, errno(err)
-					}
-					copy(b[:], v.InterfaceAddr.AsSlice())
-				}
+				binary.BigEndian.PutUint32(b[:], uint32(o.unicastInterface(level, endpoint.IP_UNICAST_IF, unicast4)))
 				return copy(buf, b[:]), nil
 			},
 			set: func(o target, value []byte) error {
-				if o.tcp != nil {
+				if len(value) != 4 {
 					return endpoint.EINVAL
 				}
-				return o.setMulticastInterface(value)
+				return o.setUnicastInterface(level, endpoint.IP_UNICAST_IF, unicast4, int(binary.BigEndian.Uint32(value)))
 			}},
+		recvFlag(level, endpoint.IP_RECVORIGDSTADDR, "IP_RECVORIGDSTADDR", onAll,
+			(*tcpip.SocketOptions).GetReceiveOriginalDstAddress, (*tcpip.SocketOptions).SetReceiveOriginalDstAddress),
+		ipFlag(endpoint.IP_BIND_ADDRESS_NO_PORT, "IP_BIND_ADDRESS_NO_PORT", "bind picks the port at once"),
 		{level: level, name: endpoint.IP_MULTICAST_TTL, symbol: "IP_MULTICAST_TTL", on: onAll,
-			note: "one value serves IPv4 and IPv6 of a socket; EINVAL to set on TCP sockets, as on Linux",
-			get:  getByte(func(o target) int { return o.sockInt(tcpip.MulticastTTLOption) }),
+			note: "EINVAL to set on TCP sockets, as on Linux",
+			get:  getByte(func(o target) int { return o.number(tcpip.MulticastTTLOption, mttl4) }),
 			set: setByte(func(o target, v, size int) error {
 				if v == -1 {
 					v = 1
@@ -98,52 +139,62 @@ func ipOptions() []option {
 				if o.tcp != nil || size < 1 || v < 0 || v > 255 {
 					return endpoint.EINVAL
 				}
-				return o.setSockInt(tcpip.MulticastTTLOption, v)
+				return o.setNumber(tcpip.MulticastTTLOption, mttl4, v)
 			})},
 		{level: level, name: endpoint.IP_MULTICAST_LOOP, symbol: "IP_MULTICAST_LOOP", on: onAll,
-			note: "one value serves IPv4 and IPv6 of a socket",
-			get:  getByte(func(o target) int { return number01(o.ops().GetMulticastLoop()) }),
+			note: "of a TCP socket one value serves IPv4 and IPv6, to no effect",
+			get: getByte(func(o target) int {
+				if o.dg != nil {
+					return number01(o.dg.ip.loop4.Load())
+				}
+				return number01(o.ops().GetMulticastLoop())
+			}),
 			set: setByte(func(o target, v, size int) error {
 				if size < 1 {
 					return endpoint.EINVAL
 				}
-				o.ops().SetMulticastLoop(v != 0)
+				if o.dg != nil {
+					o.dg.ip.loop4.Store(v != 0)
+				} else {
+					o.ops().SetMulticastLoop(v != 0)
+				}
 				return nil
 			})},
-		{level: level, name: endpoint.IP_MULTICAST_ALL, symbol: "IP_MULTICAST_ALL", on: onAll, status: Stored,
-			note: "netstack delivers a group's datagrams to every socket bound to the port",
+		{level: level, name: endpoint.IP_MULTICAST_ALL, symbol: "IP_MULTICAST_ALL", on: onAll,
+			note: "datagram sockets; TCP has no groups",
 			get: getByte(func(o target) int {
+				if o.dg != nil {
+					return number01(o.dg.ip.all4.Load())
+				}
 				return o.storedInt(level, endpoint.IP_MULTICAST_ALL, number01(o.af == endpoint.AF_INET))
 			}),
 			set: setByte(func(o target, v, size int) error {
 				if size < 1 || v != 0 && v != 1 {
 					return endpoint.EINVAL
 				}
-				o.store(level, endpoint.IP_MULTICAST_ALL, v)
+				if o.dg != nil {
+					o.dg.ip.all4.Store(v != 0)
+				} else {
+					o.store(level, endpoint.IP_MULTICAST_ALL, v)
+				}
 				return nil
 			})},
-		{level: level, name: endpoint.IP_ADD_MEMBERSHIP, symbol: "IP_ADD_MEMBERSHIP", on: onAll,
-			note: "EPROTO on TCP sockets, as on Linux",
-			set: func(o target, value []byte) error {
-				m, err := o.membership4(value)
-				if err != nil {
-					return err
+		{level: level, name: endpoint.IP_PROTOCOL, symbol: "IP_PROTOCOL", on: onAll,
+			note: "the port, as on Linux, whatever the name says; of a raw socket the protocol",
+			get:  getByte(func(o target) int { return o.localPort() })},
+		ipFlag(endpoint.IP_RECVERR_RFC4884, "IP_RECVERR_RFC4884", "extensions of ICMP errors are handed out with the packet, unread"),
+		{level: level, name: endpoint.IP_RECVFRAGSIZE, symbol: "IP_RECVFRAGSIZE", on: onAll, status: Stored,
+			note: "netstack does not keep the size of fragments; EINVAL to set on TCP sockets, as on Linux",
+			get:  getByte(func(o target) int { return o.storedInt(level, endpoint.IP_RECVFRAGSIZE, 0) }),
+			set: setByte(func(o target, v, _ int) error {
+				if o.tcp != nil {
+					return endpoint.EINVAL
 				}
-				join := tcpip.AddMembershipOption(m)
-				return o.join(&join)
-			}},
-		{level: level, name: endpoint.IP_DROP_MEMBERSHIP, symbol: "IP_DROP_MEMBERSHIP", on: onAll,
-			note: "EPROTO on TCP sockets, as on Linux",
-			set: func(o target, value []byte) error {
-				m, err := o.membership4(value)
-				if err != nil {
-					return err
-				}
-				leave := tcpip.RemoveMembershipOption(m)
-				return errno(o.raw.SetSockOpt(&leave))
-			}},
-		groupOption(level, endpoint.MCAST_JOIN_GROUP, "MCAST_JOIN_GROUP", true),
-		groupOption(level, endpoint.MCAST_LEAVE_GROUP, "MCAST_LEAVE_GROUP", false),
+				o.store(level, endpoint.IP_RECVFRAGSIZE, number01(v != 0))
+				return nil
+			})},
+		ipFlag(endpoint.IP_CHECKSUM, "IP_CHECKSUM", "no item tells a datagram's checksum"),
+		ipFlag(endpoint.IP_PASSSEC, "IP_PASSSEC", "there are no security labels"),
 	}
 }
 
@@ -215,6 +266,56 @@ func recvFlag(level, name int, symbol string, on sockets, get func(*tcpip.Socket
 	return o
 }
 
+func tos4(s *ipSettings) *atomic.Int32     { return &s.tos }
+func ttl4(s *ipSettings) *atomic.Int32     { return &s.ttl }
+func mttl4(s *ipSettings) *atomic.Int32    { return &s.mttl }
+func unicast4(s *ipSettings) *atomic.Int32 { return &s.uni4 }
+
+const freeBindNote = "a datagram socket may be bound to an address that the stack gets later; a TCP socket binds the stack's own alone"
+
+// setRecvErr switches the error queue of one version of IP. Off empties it.
+func (o target) setRecvErr(bit uint32, on bool) {
+	o.socket.set(bit, on)
+	if !on && o.dg != nil {
+		o.dg.errs.purge()
+	}
+}
+
+// unicastInterface is IP_UNICAST_IF and IPV6_UNICAST_IF.
+func (o target) unicastInterface(level, name int, at func(*ipSettings) *atomic.Int32) int {
+	if o.dg != nil {
+		return int(at(&o.dg.ip).Load())
+	}
+	return o.storedInt(level, name, 0)
+}
+
+func (o target) setUnicastInterface(level, name int, at func(*ipSettings) *atomic.Int32, nic int) error {
+	if nic != 0 && !o.p.stack.HasNIC(tcpip.NICID(nic)) {
+		return endpoint.EADDRNOTAVAIL
+	}
+	if nic != 0 && o.ops().GetBindToDevice() != 0 {
+		return endpoint.EINVAL
+	}
+	if o.dg != nil {
+		at(&o.dg.ip).Store(int32(nic))
+	} else {
+		o.store(level, name, nic)
+	}
+	return nil
+}
+
+// localPort is inet_num of Linux.
+func (o target) localPort() int {
+	if o.dg != nil {
+		return int(o.dg.where.Load().port)
+	}
+	a, err := o.raw.GetLocalAddress()
+	if err != nil {
+		return 0
+	}
+	return int(a.Port)
+}
+
 // sockInt reads an int of netstack's; what it does not have is 0.
 func (o target) sockInt(name tcpip.SockOptInt) int {
 	v, err := o.raw.GetSockOptInt(name)
@@ -236,44 +337,57 @@ func (p *Protocols) defaultTTL(net tcpip.NetworkProtocolNumber) int {
 	return int(ttl)
 }
 
-// pathMTUDiscovery reads IP_MTU_DISCOVER. Netstack numbers the strategies
-// differently and lacks the last two.
-func (o target) pathMTUDiscovery(level, name int) int {
-	if v := o.storedInt(level, name, -1); v >= 0 {
-		return v
+// discovery4 and discovery6 are IP_MTU_DISCOVER and IPV6_MTU_DISCOVER.
+func discovery4(s *ipSettings) *atomic.Int32 { return &s.pmtu4 }
+func discovery6(s *ipSettings) *atomic.Int32 { return &s.pmtu6 }
+
+// pathMTUDiscovery reads a strategy. Netstack numbers them differently and
+// lacks the last two, so those of a TCP socket are remembered.
+func (o target) pathMTUDiscovery(level, name int, at func(*ipSettings) *atomic.Int32) int {
+	if o.dg != nil {
+		return int(at(&o.dg.ip).Load())
 	}
-	return endpoint.IP_PMTUDISC_WANT
+	return o.storedInt(level, name, endpoint.IP_PMTUDISC_WANT)
 }
 
-func (o target) setPathMTUDiscovery(level, name, v int) error {
+func (o target) setPathMTUDiscovery(level, name, v int, at func(*ipSettings) *atomic.Int32) error {
+	if v < endpoint.IP_PMTUDISC_DONT || v > endpoint.IP_PMTUDISC_OMIT {
+		return endpoint.EINVAL
+	}
+	if o.dg != nil {
+		at(&o.dg.ip).Store(int32(v))
+		return nil
+	}
 	strategy := tcpip.PMTUDiscoveryDont
 	switch v {
-	case endpoint.IP_PMTUDISC_DONT, endpoint.IP_PMTUDISC_INTERFACE, endpoint.IP_PMTUDISC_OMIT:
 	case endpoint.IP_PMTUDISC_WANT:
 		strategy = tcpip.PMTUDiscoveryWant
 	case endpoint.IP_PMTUDISC_DO:
 		strategy = tcpip.PMTUDiscoveryDo
 	case endpoint.IP_PMTUDISC_PROBE:
 		strategy = tcpip.PMTUDiscoveryProbe
-	default:
-		return endpoint.EINVAL
 	}
 	if err := o.setSockInt(tcpip.MTUDiscoverOption, int(strategy)); err != nil {
 		return err
 	}
 	o.store(level, name, v)
-	whole := v == endpoint.IP_PMTUDISC_DO || v == endpoint.IP_PMTUDISC_PROBE
-	if level == endpoint.IPPROTO_IP {
-		o.socket.set(flagWhole4, whole)
-	} else {
-		o.socket.set(flagWhole6, whole)
-	}
 	return nil
 }
 
 // pathMTU is IP_MTU and IPV6_MTU: of a connected socket, whichever protocol
 // leads to its peer; ENOTCONN otherwise.
 func (o target) pathMTU() (int, error) {
+	if o.dg != nil {
+		b := o.dg.where.Load()
+		if !b.connected {
+			return 0, endpoint.ENOTCONN
+		}
+		mtu, err := o.p.routeMTU(b.peer.NIC, b.local, b.peer.Addr, netOf(b.peer.Addr))
+		if err != nil {
+			return 0, err
+		}
+		return o.p.knownMTU(b.peer.Addr, mtu), nil
+	}
 	peer, err := o.raw.GetRemoteAddress()
 	if err != nil {
 		return 0, endpoint.ENOTCONN
@@ -282,11 +396,7 @@ func (o target) pathMTU() (int, error) {
 	if err != nil {
 		return 0, endpoint.ENOTCONN
 	}
-	net := header.IPv6ProtocolNumber
-	if peer.Addr.Len() == header.IPv4AddressSize {
-		net = header.IPv4ProtocolNumber
-	}
-	return o.p.routeMTU(peer.NIC, local.Addr, peer.Addr, net)
+	return o.p.routeMTU(peer.NIC, local.Addr, peer.Addr, netOf(peer.Addr))
 }
 
 // routeMTU returns the MTU of the interface that leads to remote, its IP
@@ -302,96 +412,6 @@ func (p *Protocols) routeMTU(nic tcpip.NICID, local, remote tcpip.Address, net t
 		overhead = header.IPv6MinimumSize
 	}
 	return int(r.MTU()) + overhead, nil
-}
-
-// membership4 reads struct ip_mreq or ip_mreqn.
-func (o target) membership4(value []byte) (tcpip.MembershipOption, error) {
-	var m tcpip.MembershipOption
-	if o.tcp != nil {
-		return m, endpoint.EPROTO
-	}
-	if len(value) < 8 {
-		return m, endpoint.EINVAL
-	}
-	m.MulticastAddr = tcpip.AddrFrom4Slice(value[:4])
-	if !header.IsV4MulticastAddress(m.MulticastAddr) {
-		return m, endpoint.EINVAL
-	}
-	if [4]byte(value[4:]) != [4]byte{} {
-		m.InterfaceAddr = tcpip.AddrFrom4Slice(value[4:8])
-	}
-	if len(value) >= 12 {
-		m.NIC = tcpip.NICID(binary.NativeEndian.Uint32(value[8:]))
-	}
-	if m.NIC != 0 && !o.p.stack.HasNIC(m.NIC) {
-		return m, endpoint.ENODEV
-	}
-	return m, nil
-}
-
-// join adds a membership; one that the socket has already is EADDRINUSE.
-func (o target) join(m *tcpip.AddMembershipOption) error {
-	return errno(o.raw.SetSockOpt(m))
-}
-
-// setMulticastInterface reads struct in_addr, ip_mreq or ip_mreqn.
-func (o target) setMulticastInterface(value []byte) error {
-	var v tcpip.MulticastInterfaceOption
-	var addr []byte
-	switch {
-	case len(value) >= 12:
-		v.NIC = tcpip.NICID(binary.NativeEndian.Uint32(value[8:]))
-		addr = value[4:8]
-	case len(value) >= 8:
-		addr = value[4:8]
-	case len(value) >= 4:
-		addr = value[:4]
-	default:
-		return endpoint.EINVAL
-	}
-	if [4]byte(addr) != [4]byte{} {
-		v.InterfaceAddr = tcpip.AddrFrom4Slice(addr)
-	}
-	return errno(o.raw.SetSockOpt(&v))
-}
-
-// groupOption is MCAST_JOIN_GROUP or MCAST_LEAVE_GROUP, RFC 3678: struct
-// group_req, which holds an interface index and a sockaddr_storage.
-func groupOption(level, name int, symbol string, join bool) option {
-	return option{
-		level: level, name: name, symbol: symbol, on: onAll,
-		note: "EPROTO on TCP sockets, as on Linux",
-		set: func(o target, value []byte) error {
-			if o.tcp != nil {
-				return endpoint.EPROTO
-			}
-			const offset = wordSize // the sockaddr is aligned to a word
-			if len(value) < offset+128 {
-				return endpoint.EINVAL
-			}
-			m := tcpip.MembershipOption{NIC: tcpip.NICID(binary.NativeEndian.Uint32(value))}
-			sa := value[offset:]
-			switch af := binary.NativeEndian.Uint16(sa); {
-			case af == endpoint.AF_INET && level == endpoint.IPPROTO_IP:
-				m.MulticastAddr = tcpip.AddrFrom4Slice(sa[4:8])
-			case af == endpoint.AF_INET6 && level == endpoint.IPPROTO_IPV6:
-				m.MulticastAddr = tcpip.AddrFrom16Slice(sa[8:24])
-			case level == endpoint.IPPROTO_IPV6:
-				return endpoint.EADDRNOTAVAIL
-			default:
-				return endpoint.EINVAL
-			}
-			if m.NIC != 0 && !o.p.stack.HasNIC(m.NIC) {
-				return endpoint.ENODEV
-			}
-			if join {
-				add := tcpip.AddMembershipOption(m)
-				return o.join(&add)
-			}
-			remove := tcpip.RemoveMembershipOption(m)
-			return errno(o.raw.SetSockOpt(&remove))
-		},
-	}
 }
 
 // segmentSize is the largest payload of a segment to the peer: what Linux

@@ -2,6 +2,7 @@ package inet
 
 import (
 	"encoding/binary"
+	"sync/atomic"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -26,7 +27,7 @@ func ipv6Options() []option {
 			})},
 		{level: level, name: endpoint.IPV6_UNICAST_HOPS, symbol: "IPV6_UNICAST_HOPS", on: onAll6,
 			get: getInt(func(o target) int {
-				if v := o.sockInt(tcpip.IPv6HopLimitOption); v >= 0 {
+				if v := o.number(tcpip.IPv6HopLimitOption, hops6); v >= 0 {
 					return v
 				}
 				return o.p.defaultTTL(header.IPv6ProtocolNumber)
@@ -35,7 +36,7 @@ func ipv6Options() []option {
 				if v < -1 || v > 255 {
 					return endpoint.EINVAL
 				}
-				return o.setSockInt(tcpip.IPv6HopLimitOption, v)
+				return o.setNumber(tcpip.IPv6HopLimitOption, hops6, v)
 			})},
 		{level: level, name: endpoint.IPV6_MULTICAST_IF, symbol: "IPV6_MULTICAST_IF", on: onAll6,
 			note: "ENOPROTOOPT to set on TCP sockets, as on Linux",
@@ -43,7 +44,7 @@ func ipv6Options() []option {
 				if o.tcp != nil {
 					return 0
 				}
-				return o.sockInt(tcpip.IPv6MulticastInterfaceOption)
+				return int(o.dg.ip.group6.Load())
 			}),
 			set: setInt(func(o target, v int) error {
 				switch {
@@ -54,11 +55,15 @@ func ipv6Options() []option {
 				case v != 0 && !o.p.stack.HasNIC(tcpip.NICID(v)):
 					return endpoint.ENODEV
 				}
-				return o.setSockInt(tcpip.IPv6MulticastInterfaceOption, v)
+				if dev := o.ops().GetBindToDevice(); v != 0 && dev != 0 && int(dev) != v {
+					return endpoint.EINVAL
+				}
+				o.dg.ip.group6.Store(int32(v))
+				return nil
 			})},
 		{level: level, name: endpoint.IPV6_MULTICAST_HOPS, symbol: "IPV6_MULTICAST_HOPS", on: onAll6,
-			note: "one value serves IPv4 and IPv6 of a socket; ENOPROTOOPT to set on TCP sockets, as on Linux",
-			get:  getInt(func(o target) int { return o.sockInt(tcpip.MulticastTTLOption) }),
+			note: "ENOPROTOOPT to set on TCP sockets, as on Linux",
+			get:  getInt(func(o target) int { return o.number(tcpip.MulticastTTLOption, mhops6) }),
 			set: setInt(func(o target, v int) error {
 				switch {
 				case o.tcp != nil:
@@ -68,51 +73,106 @@ func ipv6Options() []option {
 				case v == -1:
 					v = 1
 				}
-				return o.setSockInt(tcpip.MulticastTTLOption, v)
+				o.dg.ip.mhops.Store(int32(v))
+				return nil
 			})},
 		{level: level, name: endpoint.IPV6_MULTICAST_LOOP, symbol: "IPV6_MULTICAST_LOOP", on: onAll6,
-			note: "one value serves IPv4 and IPv6 of a socket",
-			get:  getBool(func(o target) bool { return o.ops().GetMulticastLoop() }),
+			note: "of a TCP socket one value serves IPv4 and IPv6, to no effect",
+			get: getBool(func(o target) bool {
+				if o.dg != nil {
+					return o.dg.ip.loop6.Load()
+				}
+				return o.ops().GetMulticastLoop()
+			}),
 			set: setInt(func(o target, v int) error {
 				if v != 0 && v != 1 {
 					return endpoint.EINVAL
 				}
-				o.ops().SetMulticastLoop(v != 0)
+				if o.dg != nil {
+					o.dg.ip.loop6.Store(v != 0)
+				} else {
+					o.ops().SetMulticastLoop(v != 0)
+				}
 				return nil
 			})},
-		{level: level, name: endpoint.IPV6_JOIN_GROUP, symbol: "IPV6_JOIN_GROUP", on: onAll6,
-			note: "EPROTO on TCP sockets, as on Linux",
-			set: func(o target, value []byte) error {
-				m, err := o.membership6(value)
-				if err != nil {
-					return err
-				}
-				join := tcpip.AddMembershipOption(m)
-				return o.join(&join)
-			}},
-		{level: level, name: endpoint.IPV6_LEAVE_GROUP, symbol: "IPV6_LEAVE_GROUP", on: onAll6,
-			note: "EPROTO on TCP sockets, as on Linux",
-			set: func(o target, value []byte) error {
-				m, err := o.membership6(value)
-				if err != nil {
-					return err
-				}
-				leave := tcpip.RemoveMembershipOption(m)
-				return errno(o.raw.SetSockOpt(&leave))
-			}},
-		groupOption(level, endpoint.MCAST_JOIN_GROUP, "MCAST_JOIN_GROUP", true),
-		groupOption(level, endpoint.MCAST_LEAVE_GROUP, "MCAST_LEAVE_GROUP", false),
 		{level: level, name: endpoint.IPV6_MTU_DISCOVER, symbol: "IPV6_MTU_DISCOVER", on: onAll6,
-			note: "netstack has one strategy for IPv4 and IPv6 of a socket: the last one set",
-			get:  getInt(func(o target) int { return o.pathMTUDiscovery(level, endpoint.IPV6_MTU_DISCOVER) }),
+			note: "of a TCP socket one strategy serves IPv4 and IPv6: the last one set",
+			get: getInt(func(o target) int {
+				return o.pathMTUDiscovery(level, endpoint.IPV6_MTU_DISCOVER, discovery6)
+			}),
 			set: setInt(func(o target, v int) error {
-				return o.setPathMTUDiscovery(level, endpoint.IPV6_MTU_DISCOVER, v)
+				return o.setPathMTUDiscovery(level, endpoint.IPV6_MTU_DISCOVER, v, discovery6)
 			})},
 		{level: level, name: endpoint.IPV6_MTU, symbol: "IPV6_MTU", on: onAll6,
-			note: "the interface's; what a path has taught is not known",
+			note: "of datagram sockets what the path has taught; of TCP sockets the interface's",
 			get:  getIntErr(target.pathMTU)},
-		storedBool(level, endpoint.IPV6_RECVERR, "IPV6_RECVERR", onAll6, 0, "there is no error queue yet: MSG_ERRQUEUE is EAGAIN"),
-		storedInt(level, endpoint.IPV6_MULTICAST_ALL, "IPV6_MULTICAST_ALL", onAll6, 1, 0, 1, "netstack delivers a group's datagrams to every socket bound to the port"),
+		{level: level, name: endpoint.IPV6_RECVERR, symbol: "IPV6_RECVERR", on: onAll6,
+			note: "datagram sockets; a TCP socket's errors come by SO_ERROR alone, and its error queue stays empty",
+			get:  getFlag(flagRecvErr6),
+			set:  setBool(func(o target, v bool) { o.setRecvErr(flagRecvErr6, v) })},
+		{level: level, name: endpoint.IPV6_MULTICAST_ALL, symbol: "IPV6_MULTICAST_ALL", on: onAll6,
+			note: "datagram sockets; TCP has no groups",
+			get: getInt(func(o target) int {
+				if o.dg != nil {
+					return number01(o.dg.ip.all6.Load())
+				}
+				return o.storedInt(level, endpoint.IPV6_MULTICAST_ALL, 1)
+			}),
+			set: setInt(func(o target, v int) error {
+				if v != 0 && v != 1 {
+					return endpoint.EINVAL
+				}
+				if o.dg != nil {
+					o.dg.ip.all6.Store(v != 0)
+				} else {
+					o.store(level, endpoint.IPV6_MULTICAST_ALL, v)
+				}
+				return nil
+			})},
+		{level: level, name: endpoint.IPV6_MINHOPCOUNT, symbol: "IPV6_MINHOPCOUNT", on: onAll6,
+			note: "datagram sockets; of a TCP socket it is stored, for netstack checks none",
+			get: getInt(func(o target) int {
+				if o.dg != nil {
+					return int(o.dg.ip.least6.Load())
+				}
+				return o.storedInt(level, endpoint.IPV6_MINHOPCOUNT, 0)
+			}),
+			set: setInt(func(o target, v int) error {
+				if v < 0 || v > 255 {
+					return endpoint.EINVAL
+				}
+				if o.dg != nil {
+					o.dg.ip.least6.Store(int32(v))
+				} else {
+					o.store(level, endpoint.IPV6_MINHOPCOUNT, v)
+				}
+				return nil
+			})},
+		{level: level, name: endpoint.IPV6_UNICAST_IF, symbol: "IPV6_UNICAST_IF", on: onAll6,
+			note: "the index is in network byte order, as on Linux; datagram sockets, of a TCP socket it is stored",
+			get: func(o target, buf []byte) (int, error) {
+				var b [4]byte
+				binary.BigEndian.PutUint32(b[:], uint32(o.unicastInterface(level, endpoint.IPV6_UNICAST_IF, unicast6)))
+				return copy(buf, b[:]), nil
+			},
+			set: func(o target, value []byte) error {
+				if len(value) != 4 {
+					return endpoint.EINVAL
+				}
+				return o.setUnicastInterface(level, endpoint.IPV6_UNICAST_IF, unicast6, int(binary.BigEndian.Uint32(value)))
+			}},
+		{level: level, name: endpoint.IPV6_TRANSPARENT, symbol: "IPV6_TRANSPARENT", on: onAll6, status: Stored,
+			note: "to set it is EPERM but for uid 0; no rule of the stack redirects to a socket",
+			get:  getInt(func(o target) int { return o.storedInt(level, endpoint.IPV6_TRANSPARENT, 0) }),
+			set: setInt(func(o target, v int) error {
+				if v != 0 && !o.admin() {
+					return endpoint.EPERM
+				}
+				o.store(level, endpoint.IPV6_TRANSPARENT, number01(v != 0))
+				return nil
+			})},
+		storedBool(level, endpoint.IPV6_RECVERR_RFC4884, "IPV6_RECVERR_RFC4884", onAll6, 0, "extensions of ICMP errors are handed out with the packet, unread"),
+		storedBool(level, endpoint.IPV6_RECVFRAGSIZE, "IPV6_RECVFRAGSIZE", onAll6, 0, "netstack does not keep the size of fragments"),
 		storedBool(level, endpoint.IPV6_FLOWINFO_SEND, "IPV6_FLOWINFO_SEND", onAll6, 0, "netstack sends flow label 0"),
 		storedBool(level, endpoint.IPV6_AUTOFLOWLABEL, "IPV6_AUTOFLOWLABEL", onAll6, 1, "netstack sends flow label 0"),
 		recvFlag(level, endpoint.IPV6_RECVPKTINFO, "IPV6_RECVPKTINFO", onAll6,
@@ -124,20 +184,21 @@ func ipv6Options() []option {
 		storedBool(level, endpoint.IPV6_RECVHOPOPTS, "IPV6_RECVHOPOPTS", onAll6, 0, "extension headers are not kept"),
 		storedBool(level, endpoint.IPV6_RECVRTHDR, "IPV6_RECVRTHDR", onAll6, 0, "extension headers are not kept"),
 		storedBool(level, endpoint.IPV6_RECVDSTOPTS, "IPV6_RECVDSTOPTS", onAll6, 0, "extension headers are not kept"),
-		storedBool(level, endpoint.IPV6_RECVPATHMTU, "IPV6_RECVPATHMTU", onAll6, 0, "what a path has taught is not known"),
+		storedBool(level, endpoint.IPV6_RECVPATHMTU, "IPV6_RECVPATHMTU", onAll6, 0, "no item tells what a path has taught; IPV6_MTU and the error queue do"),
 		{level: level, name: endpoint.IPV6_DONTFRAG, symbol: "IPV6_DONTFRAG", on: onAll6,
 			note: "a datagram larger than the interface's MTU is EMSGSIZE",
 			get:  getFlag(flagDontFrag), set: setFlag(flagDontFrag)},
 		{level: level, name: endpoint.IPV6_TCLASS, symbol: "IPV6_TCLASS", on: onAll6,
 			note: "TCP sends no ECN bits; one value serves IPv4 and IPv6 of a TCP socket",
-			get:  getInt(func(o target) int { return o.sockInt(tcpip.IPv6TrafficClassOption) }),
+			get:  getInt(func(o target) int { return o.number(tcpip.IPv6TrafficClassOption, tclass6) }),
 			set: setInt(func(o target, v int) error {
 				if v < -1 || v > 255 {
 					return endpoint.EINVAL
 				}
-				return o.setSockInt(tcpip.IPv6TrafficClassOption, max(v, 0))
+				return o.setNumber(tcpip.IPv6TrafficClassOption, tclass6, max(v, 0))
 			})},
-		storedBool(level, endpoint.IPV6_FREEBIND, "IPV6_FREEBIND", onAll6, 0, "netstack binds its own addresses only"),
+		{level: level, name: endpoint.IPV6_FREEBIND, symbol: "IPV6_FREEBIND", on: onAll6,
+			note: freeBindNote, get: getFlag(flagFreeBind), set: setFlag(flagFreeBind)},
 		recvFlag(level, endpoint.IPV6_RECVORIGDSTADDR, "IPV6_RECVORIGDSTADDR", onAll6,
 			(*tcpip.SocketOptions).GetReceiveOriginalDstAddress, (*tcpip.SocketOptions).SetReceiveOriginalDstAddress),
 	}
@@ -149,26 +210,10 @@ func (o target) hasPort() bool {
 		s := tcp.EndpointState(o.raw.State())
 		return s != tcp.StateInitial
 	}
-	a, err := o.raw.GetLocalAddress()
-	return err == nil && a.Port != 0
+	return o.dg.where.Load().port != 0
 }
 
-// membership6 reads struct ipv6_mreq.
-func (o target) membership6(value []byte) (tcpip.MembershipOption, error) {
-	var m tcpip.MembershipOption
-	if len(value) < 20 {
-		return m, endpoint.EINVAL
-	}
-	if o.tcp != nil {
-		return m, endpoint.EPROTO
-	}
-	m.MulticastAddr = tcpip.AddrFrom16Slice(value[:16])
-	m.NIC = tcpip.NICID(binary.NativeEndian.Uint32(value[16:]))
-	if !header.IsV6MulticastAddress(m.MulticastAddr) {
-		return m, endpoint.EINVAL
-	}
-	if m.NIC != 0 && !o.p.stack.HasNIC(m.NIC) {
-		return m, endpoint.ENODEV
-	}
-	return m, nil
-}
+func hops6(s *ipSettings) *atomic.Int32    { return &s.hops }
+func mhops6(s *ipSettings) *atomic.Int32   { return &s.mhops }
+func tclass6(s *ipSettings) *atomic.Int32  { return &s.tclass }
+func unicast6(s *ipSettings) *atomic.Int32 { return &s.uni6 }

@@ -47,7 +47,7 @@ func socketOptions() []option {
 				if o.tcp != nil {
 					err = o.tcp.takeError()
 				} else {
-					err = errno(o.raw.LastError())
+					err = o.dg.takePending()
 				}
 				e, _ := err.(endpoint.Errno)
 				return int(e)
@@ -229,8 +229,59 @@ func socketOptions() []option {
 			get: getInt(func(o target) int { return int(o.proto) })},
 		{level: level, name: endpoint.SO_DOMAIN, symbol: "SO_DOMAIN", on: onAll,
 			get: getInt(func(o target) int { return int(o.af) })},
-		storedBool(level, endpoint.SO_RXQ_OVFL, "SO_RXQ_OVFL", onAll, 0, "netstack does not say how many datagrams a socket lost"),
+		{level: level, name: endpoint.SO_RXQ_OVFL, symbol: "SO_RXQ_OVFL", on: onAll,
+			note: "datagram sockets, whose queue can overflow",
+			get:  getFlag(flagDropCount), set: setFlag(flagDropCount)},
 		storedInt(level, endpoint.SO_BUSY_POLL, "SO_BUSY_POLL", onAll, 0, 0, anyInt, "there is no device queue to poll"),
+		storedBool(level, endpoint.SO_SELECT_ERR_QUEUE, "SO_SELECT_ERR_QUEUE", onAll, 0, "select(2) here tells errors as poll(2) does"),
+		storedInt(level, endpoint.SO_INCOMING_CPU, "SO_INCOMING_CPU", onAll, -1, math.MinInt32, anyInt, "packets are not steered to processors"),
+		{level: level, name: endpoint.SO_INCOMING_NAPI_ID, symbol: "SO_INCOMING_NAPI_ID", on: onAll,
+			note: "there is no device queue: 0",
+			get:  getInt(func(target) int { return 0 })},
+		{level: level, name: endpoint.SO_MAX_PACING_RATE, symbol: "SO_MAX_PACING_RATE", on: onAll, status: Stored,
+			note: "netstack does not pace",
+			get: func(o target, buf []byte) (int, error) {
+				rate := uint64(math.MaxUint64)
+				if b, ok := o.storedBytes(level, endpoint.SO_MAX_PACING_RATE); ok {
+					rate = binary.NativeEndian.Uint64(b)
+				}
+				if len(buf) < wordSize || wordSize == 4 {
+					return endpoint.PutInt(buf, int(int32(uint32(min(rate, math.MaxUint32))))), nil
+				}
+				binary.NativeEndian.PutUint64(buf, rate)
+				return 8, nil
+			},
+			set: func(o target, value []byte) error {
+				v, err := endpoint.Int(value)
+				if err != nil {
+					return err
+				}
+				rate := uint64(uint32(v))
+				switch {
+				case wordSize == 8 && len(value) == 8:
+					rate = binary.NativeEndian.Uint64(value)
+				case v == -1:
+					rate = math.MaxUint64
+				}
+				o.storeBytes(level, endpoint.SO_MAX_PACING_RATE, binary.NativeEndian.AppendUint64(nil, rate))
+				return nil
+			}},
+		{level: level, name: endpoint.SO_MEMINFO, symbol: "SO_MEMINFO", on: onAll,
+			note: "buffer limits; of datagram sockets also what waits in them and how many were lost; the rest is 0",
+			get:  func(o target, buf []byte) (int, error) { return copy(buf, o.memInfo()), nil }},
+		{level: level, name: endpoint.SO_ZEROCOPY, symbol: "SO_ZEROCOPY", on: onAll, status: Stored,
+			note: "MSG_ZEROCOPY copies, and no completion is queued; EOPNOTSUPP to set but on TCP and UDP sockets, as on Linux",
+			get:  getInt(func(o target) int { return o.storedInt(level, endpoint.SO_ZEROCOPY, 0) }),
+			set: setInt(func(o target, v int) error {
+				switch {
+				case o.kind()&(onTCP|onUDP) == 0:
+					return endpoint.EOPNOTSUPP
+				case v != 0 && v != 1:
+					return endpoint.EINVAL
+				}
+				o.store(level, endpoint.SO_ZEROCOPY, v)
+				return nil
+			})},
 		{level: level, name: endpoint.SO_COOKIE, symbol: "SO_COOKIE", on: onAll,
 			get: func(o target, buf []byte) (int, error) {
 				if len(buf) < 8 {
@@ -273,6 +324,31 @@ func (o target) bindToDevice(nic int) error {
 		return endpoint.EPERM
 	}
 	return errno(o.ops().SetBindToDevice(int32(nic)))
+}
+
+// memInfo is the array of SK_MEMINFO_VARS words: bytes that wait in, their
+// limit, bytes that wait out, their limit, four that the kernel keeps for
+// itself, and the number of packets lost.
+func (o target) memInfo() []byte {
+	var words [9]int
+	words[1], words[3] = clampInt(o.ops().GetReceiveBufferSize()), clampInt(o.ops().GetSendBufferSize())
+	if o.tcp != nil {
+		if !o.has(flagRecvBufSet) {
+			words[1] = tcpRecvBuffer
+		}
+		if !o.has(flagSendBufSet) {
+			words[3] = tcpSendBuffer
+		}
+	} else {
+		var lost uint32
+		words[0], lost = o.dg.in.charged()
+		words[2], words[8] = clampInt(o.dg.inFlight.Load()), int(lost)
+	}
+	var b []byte
+	for _, w := range words {
+		b = binary.NativeEndian.AppendUint32(b, uint32(w))
+	}
+	return b
 }
 
 // timeoutOption is SO_RCVTIMEO or SO_SNDTIMEO.

@@ -14,8 +14,9 @@ import (
 
 // Config says what the families stand on. Stack and Clock are required.
 type Config struct {
-	// Stack is netstack, with the TCP and UDP protocols and with the network
-	// protocols that IPv4 and IPv6 say.
+	// Stack is netstack, with the TCP protocol, with NewUDP, NewUDPLite and
+	// RawProtocols in place of its own, and with the network protocols that IPv4
+	// and IPv6 say.
 	Stack *gvstack.Stack
 
 	// Clock is the clock that Stack runs on as well.
@@ -23,6 +24,10 @@ type Config struct {
 
 	// IPv4 and IPv6 say which families are served.
 	IPv4, IPv6 bool
+
+	// RawSockets says who may open SOCK_RAW sockets; nil lets anybody. The
+	// others get EPERM.
+	RawSockets func(endpoint.Cred) bool
 
 	// InterfaceName and InterfaceIndex translate between the index (which is
 	// netstack's NICID) and the name of an interface, for SO_BINDTODEVICE and
@@ -51,12 +56,26 @@ type Protocols struct {
 
 	options   map[optionKey]*option
 	transfers sync.Pool // of *transfer
+	charges   sync.Pool // of *charge
 	closing   closingList
 	streams   liveList[tcpEndpoint]
-	datagrams liveList[udpEndpoint]
-	ended     atomic.Bool   // End was called
-	aborted   sync.Map      // of weak.Pointer[tcp.Endpoint]: ended by AbortLocal
-	ids       func() uint64 // gives SO_COOKIE, another one each time
+
+	unbound      binding // of a new datagram endpoint
+	datagrams    liveList[datagram]
+	udp, udpLite portTable
+	ping4, ping6 portTable
+	raws         rawList
+	anyRaw       atomic.Bool // a raw socket was ever opened
+	rawSockets   func(endpoint.Cred) bool
+	seed         uint32        // of the choice among SO_REUSEPORT sockets
+	generation   atomic.Uint64 // of routes and addresses
+	paths        pathTable
+	learnt       atomic.Bool   // anything ever got into paths
+	fragmentID   atomic.Uint32 // of packets that are cut here
+
+	ended   atomic.Bool   // End was called
+	aborted sync.Map      // of weak.Pointer[tcp.Endpoint]: ended by AbortLocal
+	ids     func() uint64 // gives SO_COOKIE, another one each time
 }
 
 // New returns the families of one stack.
@@ -68,13 +87,25 @@ func New(cfg Config) *Protocols {
 		ipv6:           cfg.IPv6,
 		interfaceName:  cfg.InterfaceName,
 		interfaceIndex: cfg.InterfaceIndex,
+		rawSockets:     cfg.RawSockets,
 		options:        indexOptions(),
 		ids:            cfg.IDs,
 	}
 	p.transfers.New = func() any { return new(transfer) }
+	p.charges.New = func() any {
+		c := new(charge)
+		c.free = c.release
+		return c
+	}
+	if p.rawSockets == nil {
+		p.rawSockets = func(endpoint.Cred) bool { return true }
+	}
+	random := p.stack.SecureRNG()
+	p.seed = random.Uint32()
+	p.fragmentID.Store(random.Uint32())
 	p.closing.init(p)
 	p.streams.of = func(t *tcpEndpoint) *links[tcpEndpoint] { return &t.live }
-	p.datagrams.of = func(u *udpEndpoint) *links[udpEndpoint] { return &u.live }
+	p.datagrams.of = func(d *datagram) *links[datagram] { return &d.live }
 	if p.ids == nil {
 		last := new(atomic.Uint64)
 		p.ids = func() uint64 { return last.Add(1) }
@@ -89,6 +120,8 @@ func New(cfg Config) *Protocols {
 	if err := p.stack.TransportProtocolOption(tcp.ProtocolNumber, &moderate); err == nil {
 		p.moderate = bool(moderate)
 	}
+	p.attach()
+	p.tap()
 	return p
 }
 
@@ -138,7 +171,14 @@ var openers = []struct {
 }{
 	{endpoint.SOCK_STREAM, endpoint.IPPROTO_TCP, openTCP},
 	{endpoint.SOCK_DGRAM, endpoint.IPPROTO_UDP, openUDP},
+	{endpoint.SOCK_DGRAM, endpoint.IPPROTO_UDPLITE, openUDPLite},
+	{endpoint.SOCK_DGRAM, endpoint.IPPROTO_ICMP, openPing4},
+	{endpoint.SOCK_DGRAM, endpoint.IPPROTO_ICMPV6, openPing6},
+	{endpoint.SOCK_RAW, anyProtocol, openRaw},
 }
+
+// anyProtocol stands for every number but 0.
+const anyProtocol = -1
 
 // Limits of socket(2)'s arguments: SOCK_MAX of linux/net.h and IPPROTO_MAX of
 // linux/in.h.
@@ -160,7 +200,12 @@ func (f *family) Open(req endpoint.Request) (endpoint.Endpoint, error) {
 		if o.typ != req.Type {
 			continue
 		}
-		if req.Protocol == 0 || req.Protocol == o.proto {
+		switch {
+		case o.proto == anyProtocol:
+			if req.Protocol != 0 && req.Protocol <= endpoint.IPPROTO_RAW {
+				return o.open(f, req)
+			}
+		case req.Protocol == 0, req.Protocol == o.proto:
 			return o.open(f, req)
 		}
 		err = endpoint.EPROTONOSUPPORT

@@ -11,15 +11,16 @@ import (
 	"usersock/stack/endpoint"
 )
 
-// socket is what TCP and UDP endpoints have in common.
+// socket is what all endpoints have in common.
 //
-// Netstack notifies a queue; one entry of ours sits in it, from Notify (or
-// Close) on, for the rest of the endpoint's life.
+// Netstack notifies a TCP endpoint's queue; one entry of ours sits in it, from
+// Notify (or Close) on, for the rest of the endpoint's life. A datagram
+// endpoint has no queue: it calls its sink itself.
 type socket struct {
 	p     *Protocols
 	af    uint8 // AF_INET or AF_INET6
-	typ   uint8 // SOCK_STREAM or SOCK_DGRAM
-	proto uint8 // IPPROTO_TCP or IPPROTO_UDP
+	typ   uint8 // SOCK_STREAM, SOCK_DGRAM or SOCK_RAW
+	proto uint8 // IPPROTO_TCP and so on
 
 	closed   atomic.Bool
 	watching atomic.Bool
@@ -56,10 +57,17 @@ const (
 	flagScoped   // bound to a link-local address, hence to its interface
 	flagLingers  // closed with SO_LINGER, on the closing list
 	flagLowWater // SO_RCVLOWAT above 1
-	flagWhole4   // IP_MTU_DISCOVER forbids fragments
-	flagWhole6   // IPV6_MTU_DISCOVER forbids fragments
 	flagDontFrag // IPV6_DONTFRAG
 	flagInherit  // an option was set that accepted connections inherit
+
+	// Of datagram sockets.
+	flagRecvErr4   // IP_RECVERR
+	flagRecvErr6   // IPV6_RECVERR
+	flagFreeBind   // IP_FREEBIND or IPV6_FREEBIND, IP_TRANSPARENT or IPV6_TRANSPARENT
+	flagNoCheck6TX // UDP_NO_CHECK6_TX
+	flagNoCheck6RX // UDP_NO_CHECK6_RX
+	flagDropCount  // SO_RXQ_OVFL
+	flagHdrIncl    // IP_HDRINCL or IPV6_HDRINCL
 )
 
 func (s *socket) has(bit uint32) bool { return s.flags.Load()&bit != 0 }

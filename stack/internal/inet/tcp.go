@@ -3,6 +3,7 @@ package inet
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
@@ -144,6 +145,7 @@ func (t *tcpEndpoint) Connect(a endpoint.Addr) error {
 		return nil
 	case *tcpip.ErrConnectStarted:
 		t.set(flagConnecting, true)
+		t.limitSyns(raw)
 		t.p.stillborn(raw) // its end is told as any other
 		return endpoint.EINPROGRESS
 	case *tcpip.ErrAlreadyConnecting:
@@ -160,6 +162,27 @@ func (t *tcpEndpoint) Connect(a endpoint.Addr) error {
 		}
 		return errno(err)
 	}
+}
+
+// limitSyns ends an attempt to connect when TCP_SYNCNT retransmissions have had
+// no answer. Netstack keeps the number and sends six, after 1, 3, 7 and so on
+// seconds; a larger number changes nothing.
+func (t *tcpEndpoint) limitSyns(raw *tcp.Endpoint) {
+	if !t.has(flagInherit) {
+		return // no option was ever set
+	}
+	n := t.storedInt(endpoint.IPPROTO_TCP, endpoint.TCP_SYNCNT, tcp.DefaultSynRetries)
+	if n >= tcp.DefaultSynRetries {
+		return
+	}
+	t.p.clock.AfterFunc(tcp.InitialRTO*time.Duration(1<<(n+1)-1), func() {
+		if t.raw.Load() != raw || !connecting(raw.EndpointState()) {
+			return
+		}
+		t.pending.CompareAndSwap(0, int32(endpoint.ETIMEDOUT))
+		raw.Abort()
+		t.tell(endpoint.In | endpoint.Out | endpoint.Err | endpoint.Hup)
+	})
 }
 
 // Listen implements endpoint.Endpoint. A negative backlog counts as a large

@@ -1,10 +1,6 @@
 package inet
 
-import (
-	"io"
-
-	"gvisor.dev/gvisor/pkg/tcpip"
-)
+import "io"
 
 // transfer is the other side of netstack's Read and Write: a source or a
 // destination of bytes made of several buffers. Each is used for one call and
@@ -14,9 +10,6 @@ type transfer struct {
 	next int // index of the first buffer that is not used up
 	off  int // bytes of it that are used
 	left int // bytes to be read yet
-
-	// to is where WriteOptions.To points.
-	to tcpip.FullAddress
 
 	// skim lets Write take whatever comes and drop what does not fit: a
 	// datagram is consumed whole. A stream takes no more than fits.

@@ -1,0 +1,236 @@
+package inet
+
+import (
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+
+	"usersock/stack/endpoint"
+)
+
+// Bind implements endpoint.Endpoint. A socket with ports is bound once; a raw
+// socket again and again until it is connected, raw(7).
+func (d *datagram) Bind(a endpoint.Addr) error {
+	if err := d.alive(); err != nil {
+		return err
+	}
+	fa, err := d.fullAddress(a)
+	if err != nil {
+		return err
+	}
+	old := d.where.Load()
+	b := *old
+	twice := d.kind == kindRaw && b.connected || d.kind != kindRaw && b.port != 0
+	addressFirst := d.kind == kindPing || d.kind.ports() && d.af == endpoint.AF_INET
+	if twice && !addressFirst {
+		return endpoint.EINVAL
+	}
+	if err := d.checkLocal(fa, &d.ops); err != nil {
+		return err
+	}
+	if d.kind == kindRaw && isMapped(fa.Addr) {
+		return endpoint.EADDRNOTAVAIL // rawv6_bind of Linux
+	}
+	mapped := isMapped(fa.Addr)
+	b.nets = d.nets(mapped)
+	b.local = unmap(fa.Addr)
+	b.boundAddr = b.local.Len() != 0
+	b.nic = 0
+	if err := d.checkOwn(fa.NIC, b.local); err != nil {
+		return err
+	}
+	if twice {
+		return endpoint.EINVAL
+	}
+	if needsScopeAddress(b.local) {
+		if b.nic = fa.NIC; b.nic == 0 {
+			b.nic = tcpip.NICID(d.ops.GetBindToDevice())
+		}
+	}
+	if d.kind != kindRaw {
+		b.port, b.boundPort = fa.Port, fa.Port != 0
+	}
+	if err := d.register(old, &b); err != nil {
+		if err == errMoved {
+			return endpoint.EINVAL // a Send or another Bind was first
+		}
+		return err
+	}
+	d.bound(fa)
+	return nil
+}
+
+// nets are the network protocols whose packets the endpoint takes.
+func (d *datagram) nets(mapped bool) netSet {
+	switch {
+	case d.af == endpoint.AF_INET, mapped:
+		return net4
+	case d.kind.ports() && !d.ops.GetV6Only() && d.p.ipv4:
+		return net4 | net6
+	}
+	return net6
+}
+
+func unmap(a tcpip.Address) tcpip.Address {
+	if !isMapped(a) {
+		return a
+	}
+	v4 := [4]byte(a.AsSlice()[12:])
+	if v4 == [4]byte{} {
+		return tcpip.Address{}
+	}
+	return tcpip.AddrFrom4(v4)
+}
+
+func needsScopeAddress(a tcpip.Address) bool {
+	return a.Len() == header.IPv6AddressSize && (header.IsV6LinkLocalUnicastAddress(a) || header.IsV6LinkLocalMulticastAddress(a))
+}
+
+func netOf(a tcpip.Address) tcpip.NetworkProtocolNumber {
+	if a.Len() == header.IPv4AddressSize {
+		return header.IPv4ProtocolNumber
+	}
+	return header.IPv6ProtocolNumber
+}
+
+func isMulticast(a tcpip.Address) bool {
+	return header.IsV4MulticastAddress(a) || header.IsV6MulticastAddress(a)
+}
+
+// checkOwn refuses an address that is none of the stack's. Any group and any
+// broadcast address may be bound, to receive what is sent there.
+func (d *datagram) checkOwn(nic tcpip.NICID, local tcpip.Address) error {
+	if local.Len() == 0 || isMulticast(local) || local == header.IPv4Broadcast {
+		return nil
+	}
+	if d.has(flagFreeBind) {
+		return nil
+	}
+	if nic == 0 && needsScopeAddress(local) {
+		nic = tcpip.NICID(d.ops.GetBindToDevice())
+	}
+	net := netOf(local)
+	if net == header.IPv4ProtocolNumber {
+		nic = 0 // netstack would look at the interface alone
+	}
+	if d.p.stack.CheckLocalAddress(nic, net, local) != 0 || d.p.stack.IsSubnetBroadcast(nic, net, local) {
+		return nil
+	}
+	return endpoint.EADDRNOTAVAIL
+}
+
+// Connect implements endpoint.Endpoint: it sets the peer. AF_UNSPEC removes
+// it, and is harmless where there is none.
+func (d *datagram) Connect(a endpoint.Addr) error {
+	if err := d.alive(); err != nil {
+		return err
+	}
+	if a.Family == endpoint.AF_UNSPEC {
+		return d.disconnect()
+	}
+	fa, err := d.fullAddress(a)
+	if err != nil {
+		return err
+	}
+	if d.kind != kindUDP && d.kind != kindUDPLite && isMapped(fa.Addr) {
+		return endpoint.ENETUNREACH
+	}
+	if err := d.checkPeer(&fa, &d.ops); err != nil {
+		return err
+	}
+	for {
+		if err := d.setPeer(fa); err != errMoved {
+			return err
+		}
+	}
+}
+
+func (d *datagram) setPeer(fa tcpip.FullAddress) error {
+	old := d.where.Load()
+	b := *old
+	fa = d.anyIsLoopback(fa, &b)
+	fa.Addr = unmap(fa.Addr)
+	if fa.NIC == 0 {
+		fa.NIC = d.device(&b)
+	}
+	r, err := d.findRoute(&b, fa, outgoing{})
+	if err != nil {
+		return err
+	}
+	source := r.LocalAddress()
+	broadcast := r.IsOutboundBroadcast()
+	r.Release()
+	if broadcast && !d.ops.GetBroadcast() {
+		return endpoint.EACCES
+	}
+	if b.port == 0 {
+		b.nets = d.nets(false)
+	}
+	if b.local.Len() == 0 || !b.boundAddr {
+		b.local = source
+	}
+	if needsScopeAddress(fa.Addr) {
+		b.nic = fa.NIC
+	} else {
+		fa.NIC = 0
+	}
+	b.peer, b.connected = fa, true
+	return d.register(old, &b)
+}
+
+// anyIsLoopback gives the unspecified address the meaning it has as a
+// destination on Linux: this host, by the address that the socket is bound to.
+func (d *datagram) anyIsLoopback(fa tcpip.FullAddress, b *binding) tcpip.FullAddress {
+	switch {
+	case fa.Addr.Len() != 0 && fa.Addr != mappedAny:
+	case d.af == endpoint.AF_INET && b.local.Len() == header.IPv4AddressSize && !isMulticast(b.local):
+		fa.Addr = b.local
+	case d.af == endpoint.AF_INET, fa.Addr == mappedAny:
+		fa.Addr = loopback4
+	default:
+		fa.Addr = header.IPv6Loopback
+	}
+	return fa
+}
+
+var loopback4 = tcpip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+// disconnect is __udp_disconnect of Linux: what Bind did not choose is lost,
+// and so is the device.
+func (d *datagram) disconnect() error {
+	d.set(flagShutRead|flagShutWrite, false)
+	old := d.where.Load()
+	b := *old
+	if !b.connected {
+		return nil
+	}
+	b.connected, b.peer = false, tcpip.FullAddress{}
+	_ = d.ops.SetBindToDevice(0)
+	b.nic = 0
+	if !b.boundAddr {
+		b.local = tcpip.Address{}
+	}
+	d.forgetRoute()
+	if d.kind != kindRaw && !b.boundPort {
+		d.unregister()
+		return nil
+	}
+	if err := d.register(old, &b); err != errMoved {
+		return err
+	}
+	return d.disconnect()
+}
+
+// autobind gives the endpoint a port before it sends, if it has none.
+func (d *datagram) autobind() (*binding, error) {
+	for {
+		b := d.where.Load()
+		if b.port != 0 {
+			return b, nil
+		}
+		now := *b
+		now.nets = d.nets(false)
+		if err := d.register(b, &now); err != nil && err != errMoved {
+			return nil, err
+		}
+	}
+}

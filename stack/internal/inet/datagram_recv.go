@@ -1,0 +1,246 @@
+package inet
+
+import (
+	"sync"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	gvstack "gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"usersock/stack/endpoint"
+)
+
+// received is a packet that waits to be received. Several endpoints may hold
+// one packet: reading leaves its bytes where they are. The rest (addresses,
+// ports, TTL) is read from its headers when somebody asks.
+type received struct {
+	buffer *gvstack.PacketBuffer // holds a reference; nil: no packet
+	at     time.Time             // when it came; zero if no option wanted that
+}
+
+// receiveQueue is a ring of packets.
+type receiveQueue struct {
+	mu     sync.Mutex // a leaf
+	ring   []received
+	head   int
+	count  int
+	bytes  int // charged for what waits
+	lost   uint32
+	closed bool
+}
+
+// Linux charges a datagram with its buffer and the description of it.
+const packetCharge = 512
+
+// push adds a packet and keeps a reference to it, unless the queue is full.
+// wake says that it was empty.
+func (q *receiveQueue) push(pkt *gvstack.PacketBuffer, at time.Time, size, limit int) (ok, wake bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return false, false
+	}
+	if q.bytes >= limit {
+		q.lost++
+		return false, false
+	}
+	if q.count == len(q.ring) {
+		ring := make([]received, max(4, 2*len(q.ring)))
+		for i := range q.count {
+			ring[i] = q.ring[(q.head+i)%len(q.ring)]
+		}
+		q.ring, q.head = ring, 0
+	}
+	q.ring[(q.head+q.count)%len(q.ring)] = received{pkt.IncRef(), at}
+	q.count++
+	q.bytes += size + packetCharge
+	return true, q.count == 1
+}
+
+// idleRing is how long an empty ring may stay.
+const idleRing = 64
+
+// pop takes the oldest packet out; its reference is the caller's. size is what
+// push was told.
+func (q *receiveQueue) pop(size func(*gvstack.PacketBuffer) int) received {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.count == 0 {
+		return received{}
+	}
+	r := q.ring[q.head]
+	q.ring[q.head] = received{}
+	q.head = (q.head + 1) % len(q.ring)
+	q.count--
+	q.bytes -= size(r.buffer) + packetCharge
+	if q.count == 0 && len(q.ring) > idleRing {
+		q.ring, q.head = nil, 0
+	}
+	return r
+}
+
+// peek returns the oldest packet, and leaves it.
+func (q *receiveQueue) peek() received {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.count == 0 {
+		return received{}
+	}
+	r := q.ring[q.head]
+	r.buffer.IncRef()
+	return r
+}
+
+func (q *receiveQueue) empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.count == 0
+}
+
+// charged returns what the waiting packets are charged with, and how many did
+// not fit since the queue was made.
+func (q *receiveQueue) charged() (bytes int, lost uint32) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.bytes, q.lost
+}
+
+func (q *receiveQueue) drops() uint32 {
+	_, lost := q.charged()
+	return lost
+}
+
+// close drops what waits, and whatever comes.
+func (q *receiveQueue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	for i := range q.count {
+		q.ring[(q.head+i)%len(q.ring)].buffer.DecRef()
+	}
+	q.ring, q.head, q.count, q.bytes = nil, 0, 0, 0
+}
+
+// deliver queues a packet. It is called by netstack, with its checks done.
+func (d *datagram) deliver(pkt *gvstack.PacketBuffer) {
+	if d.has(flagShutRead) {
+		return
+	}
+	if least := d.ip.minTTL(pkt.NetworkProtocolNumber); least != 0 && hopLimit(pkt) < least {
+		return
+	}
+	var at time.Time
+	if d.has(flagTimestamp | flagTimestampNS) {
+		at = d.p.clock.Now()
+	}
+	ok, wake := d.in.push(pkt, at, d.length(pkt), int(d.ops.GetReceiveBufferSize()))
+	if d.kind == kindUDP {
+		if stats := d.p.stack.Stats().UDP; ok {
+			stats.PacketsReceived.Increment()
+		} else {
+			stats.ReceiveBufferErrors.Increment()
+		}
+	}
+	if wake {
+		d.tell(endpoint.In)
+	}
+}
+
+// length is the number of bytes that the application receives of a packet.
+func (d *datagram) length(pkt *gvstack.PacketBuffer) int {
+	n := pkt.Data().Size()
+	switch d.kind {
+	case kindPing:
+		n += len(pkt.TransportHeader().Slice())
+	case kindRaw:
+		n += len(pkt.TransportHeader().Slice())
+		if d.af == endpoint.AF_INET {
+			n += len(pkt.NetworkHeader().Slice())
+		}
+	}
+	return n
+}
+
+// copyOut writes those bytes to dst, which takes what fits.
+func (d *datagram) copyOut(pkt *gvstack.PacketBuffer, dst *transfer) {
+	if d.kind == kindRaw && d.af == endpoint.AF_INET {
+		_, _ = dst.Write(pkt.NetworkHeader().Slice())
+	}
+	if d.kind == kindRaw || d.kind == kindPing {
+		_, _ = dst.Write(pkt.TransportHeader().Slice())
+	}
+	_, _ = pkt.Data().ReadTo(dst, true)
+}
+
+// Recv implements endpoint.Endpoint. A datagram that does not fit is cut, and
+// MSG_TRUNC is set; Size is its true length. MSG_OOB means nothing here. After
+// SHUT_RD it answers 0, which is what a blocking recv gets on Linux (one that
+// does not wait gets EAGAIN there, and poll says that it is readable).
+func (d *datagram) Recv(r endpoint.RecvRequest) (endpoint.Received, error) {
+	if d.state.Load() == stateClosed {
+		return endpoint.Received{}, endpoint.EBADF
+	}
+	if r.Flags&endpoint.MSG_ERRQUEUE != 0 {
+		return d.recvError(r)
+	}
+	if err := d.takePending(); err != nil {
+		return endpoint.Received{}, err
+	}
+	var pkt received
+	if r.Flags&endpoint.MSG_PEEK != 0 {
+		pkt = d.in.peek()
+	} else {
+		pkt = d.in.pop(d.length)
+	}
+	if pkt.buffer == nil {
+		if err := d.alive(); err != nil {
+			return endpoint.Received{}, err
+		}
+		if d.has(flagShutRead) {
+			return endpoint.Received{}, nil
+		}
+		return endpoint.Received{}, endpoint.EAGAIN
+	}
+	dst := d.p.destination(r.Bufs, r.Len())
+	dst.skim = true
+	d.copyOut(pkt.buffer, dst)
+	got := endpoint.Received{N: dst.got, Size: d.length(pkt.buffer), From: d.sender(pkt.buffer)}
+	d.p.release(dst)
+	if got.N < got.Size {
+		got.Flags |= endpoint.MSG_TRUNC
+	}
+	if d.wantsControl() {
+		d.recvControl(&got, pkt, r.Control)
+	}
+	pkt.buffer.DecRef()
+	return got, nil
+}
+
+// sender is the address that a packet came from.
+func (d *datagram) sender(pkt *gvstack.PacketBuffer) endpoint.Addr {
+	src, _ := packetAddresses(pkt.NetworkProtocolNumber, pkt.NetworkHeader().Slice())
+	port := uint16(0)
+	if d.kind.ports() {
+		port = header.UDP(pkt.TransportHeader().Slice()).SourcePort()
+	}
+	return d.socketAddr(tcpip.FullAddress{NIC: pkt.NICID, Addr: src, Port: port})
+}
+
+// hopLimit is the TTL or hop limit that a packet came with.
+func hopLimit(pkt *gvstack.PacketBuffer) uint8 {
+	if pkt.NetworkProtocolNumber == header.IPv4ProtocolNumber {
+		return header.IPv4(pkt.NetworkHeader().Slice()).TTL()
+	}
+	return header.IPv6(pkt.NetworkHeader().Slice()).HopLimit()
+}
+
+// trafficClass is the TOS or traffic class that a packet came with.
+func trafficClass(pkt *gvstack.PacketBuffer) uint8 {
+	if pkt.NetworkProtocolNumber == header.IPv4ProtocolNumber {
+		tos, _ := header.IPv4(pkt.NetworkHeader().Slice()).TOS()
+		return tos
+	}
+	tos, _ := header.IPv6(pkt.NetworkHeader().Slice()).TOS()
+	return tos
+}

@@ -1,0 +1,268 @@
+package inet
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	gvstack "gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"usersock/stack/endpoint"
+)
+
+// errStale says that a route's interface or source address has gone.
+var errStale = errors.New("stale route")
+
+// knownRoute is the last route that an endpoint used: to look for one costs
+// more than the rest of a short datagram. It holds for one generation of the
+// stack's routes and addresses.
+type knownRoute struct {
+	generation uint64
+	key        routeKey
+	route      *gvstack.Route
+}
+
+// routeKey is what decides a route.
+type routeKey struct {
+	nic           tcpip.NICID
+	local, remote tcpip.Address
+	loop          bool
+}
+
+// RoutesChanged tells that routes, addresses or interfaces of the stack have
+// changed: routes that endpoints remember are looked up anew.
+func (p *Protocols) RoutesChanged() { p.generation.Add(1) }
+
+// findRoute returns the way to an address, to be released by the caller.
+func (d *datagram) findRoute(b *binding, to tcpip.FullAddress, items outgoing) (*gvstack.Route, error) {
+	key := routeKey{nic: to.NIC, remote: to.Addr, local: b.local}
+	net := netOf(to.Addr)
+	if dev := d.device(b); dev != 0 {
+		if key.nic != 0 && key.nic != dev {
+			return nil, endpoint.EINVAL
+		}
+		key.nic = dev
+	}
+	if items.nic != 0 {
+		key.nic = items.nic
+	}
+	if key.local.Len() != to.Addr.Len() || isMulticast(key.local) || key.local == header.IPv4Broadcast {
+		if key.local.Len() != 0 && key.local.Len() != to.Addr.Len() {
+			return nil, endpoint.ENETUNREACH // bound to an address of the other version
+		}
+		key.local = tcpip.Address{}
+	}
+	if items.src.Len() != 0 {
+		key.local = items.src
+	}
+	four := net == header.IPv4ProtocolNumber
+	if isMulticast(to.Addr) {
+		d.toGroup(&key, four)
+	} else if key.nic == 0 {
+		if four {
+			key.nic = tcpip.NICID(d.ip.uni4.Load())
+		} else {
+			key.nic = tcpip.NICID(d.ip.uni6.Load())
+		}
+	}
+	generation := d.p.generation.Load()
+	d.routeMu.Lock()
+	if k := &d.route; k.route != nil && k.generation == generation && k.key == key {
+		r := k.route
+		r.Acquire() // counts, and calls nothing
+		d.routeMu.Unlock()
+		return r, nil
+	}
+	d.routeMu.Unlock()
+	r, err := d.p.stack.FindRoute(key.nic, key.local, key.remote, net, key.loop)
+	if err != nil {
+		if key.remote == header.IPv4Broadcast && !d.ops.GetBroadcast() {
+			return nil, endpoint.EACCES
+		}
+		return nil, routeError(err)
+	}
+	r.Acquire()
+	d.routeMu.Lock()
+	old := d.route.route
+	d.route = knownRoute{generation, key, r}
+	d.routeMu.Unlock()
+	if old != nil {
+		old.Release()
+	}
+	if d.state.Load() != stateOpen {
+		d.forgetRoute()
+	}
+	return r, nil
+}
+
+// toGroup chooses interface, source and loop of a datagram to a group.
+func (d *datagram) toGroup(key *routeKey, four bool) {
+	if !four {
+		key.loop = d.ip.loop6.Load()
+		if key.nic == 0 {
+			key.nic = tcpip.NICID(d.ip.group6.Load())
+		}
+		return
+	}
+	key.loop = d.ip.loop4.Load()
+	source := d.ip.multicastSource()
+	if key.nic == 0 {
+		key.nic = source.nic
+	}
+	if key.local.Len() == 0 {
+		key.local = source.addr
+	}
+}
+
+// routeError turns an error of FindRoute into ip_route_output_flow's.
+func routeError(err tcpip.Error) error {
+	if _, bad := err.(*tcpip.ErrBadLocalAddress); bad {
+		return endpoint.ENETUNREACH
+	}
+	return errno(err)
+}
+
+// forgetRoute drops the remembered route.
+func (d *datagram) forgetRoute() {
+	d.routeMu.Lock()
+	r := d.route.route
+	d.route = knownRoute{}
+	d.routeMu.Unlock()
+	if r != nil {
+		r.Release()
+	}
+}
+
+// pathTable is what ICMP has taught about the largest packets of paths.
+type pathTable struct {
+	mu    sync.Mutex // a leaf
+	known map[tcpip.Address]pathEntry
+}
+
+type pathEntry struct {
+	mtu   int
+	until time.Time
+}
+
+// RFC 1191, section 6.3: what was learnt is forgotten after ten minutes. The
+// least MTU that is believed is Linux's min_pmtu, and that of RFC 8200.
+const (
+	pathLife = 10 * time.Minute
+	leastMTU = 552
+	maxPaths = 4096
+)
+
+// learnMTU notes that packets to remote must not be longer than mtu.
+func (p *Protocols) learnMTU(remote tcpip.Address, mtu int) {
+	least := leastMTU
+	if remote.Len() == header.IPv6AddressSize {
+		least = header.IPv6MinimumMTU
+	}
+	now := p.clock.Now()
+	t := &p.paths
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.known == nil {
+		t.known = make(map[tcpip.Address]pathEntry)
+	}
+	if len(t.known) >= maxPaths {
+		clear(t.known) // a flood; each is learnt again when it matters
+	}
+	t.known[remote] = pathEntry{max(mtu, least), now.Add(pathLife)}
+	p.learnt.Store(true)
+}
+
+// knownMTU returns the largest packet that reaches remote, at most device.
+func (p *Protocols) knownMTU(remote tcpip.Address, device int) int {
+	if !p.learnt.Load() {
+		return device
+	}
+	now := p.clock.Now()
+	t := &p.paths
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e, ok := t.known[remote]
+	if ok && now.After(e.until) {
+		delete(t.known, remote)
+		ok = false
+	}
+	if !ok {
+		return device
+	}
+	return min(e.mtu, device)
+}
+
+// writeFragments sends a packet in pieces that fit a path narrower than the
+// interface, RFC 791 and RFC 8200, section 4.5: netstack knows the interface's MTU
+// alone, and its routers cannot cut a fragment again.
+func (p *Protocols) writeFragments(r *gvstack.Route, params gvstack.NetworkHeaderParams, pkt *gvstack.PacketBuffer, mtu int) tcpip.Error {
+	whole := gvstack.PayloadSince(pkt.TransportHeader())
+	defer whole.Release()
+	data := whole.AsSlice()
+	four := r.NetProto() == header.IPv4ProtocolNumber
+	overhead := header.IPv4MinimumSize
+	if !four {
+		overhead = header.IPv6MinimumSize + header.IPv6FragmentHeaderSize
+	}
+	step := (mtu - overhead) &^ 7
+	id := p.fragmentID.Add(1)
+	for off := 0; off < len(data); off += step {
+		piece := data[off:min(off+step, len(data))]
+		more := off+len(piece) < len(data)
+		view := buffer.NewViewSize(overhead + len(piece))
+		b := view.AsSlice()
+		if four {
+			putFragment4(b, r, &params, off, more, uint16(id))
+		} else {
+			putFragment6(b, r, &params, off, more, id)
+		}
+		copy(b[overhead:], piece)
+		out := gvstack.NewPacketBuffer(gvstack.PacketBufferOptions{
+			ReserveHeaderBytes: int(r.MaxHeaderLength()),
+			Payload:            buffer.MakeWithView(view),
+		})
+		err := r.WriteHeaderIncludedPacket(out)
+		out.DecRef()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putFragment4 writes an IPv4 header; netstack adds the checksum. An
+// identification of 0 would be replaced, differently in each piece.
+func putFragment4(b []byte, r *gvstack.Route, params *gvstack.NetworkHeaderParams, off int, more bool, id uint16) {
+	flags := uint8(0)
+	if more {
+		flags = header.IPv4FlagMoreFragments
+	}
+	header.IPv4(b).Encode(&header.IPv4Fields{
+		TOS: params.TOS, TotalLength: uint16(len(b)), ID: max(id, 1), Flags: flags, FragmentOffset: uint16(off),
+		TTL: params.TTL, Protocol: uint8(params.Protocol), SrcAddr: r.LocalAddress(), DstAddr: r.RemoteAddress(),
+	})
+}
+
+// putFragment6 writes an IPv6 header and a fragment header.
+func putFragment6(b []byte, r *gvstack.Route, params *gvstack.NetworkHeaderParams, off int, more bool, id uint32) {
+	header.IPv6(b).Encode(&header.IPv6Fields{
+		PayloadLength: uint16(len(b) - header.IPv6MinimumSize), TrafficClass: params.TOS,
+		HopLimit: params.TTL, SrcAddr: r.LocalAddress(), DstAddr: r.RemoteAddress(),
+	})
+	b[6] = uint8(header.IPv6FragmentHeader)
+	putFragmentHeader(b[header.IPv6MinimumSize:], uint8(params.Protocol), off, more, id)
+}
+
+// putFragmentHeader writes the header of RFC 8200, section 4.5.
+func putFragmentHeader(b []byte, next uint8, off int, more bool, id uint32) {
+	b[0], b[1] = next, 0
+	flags := uint16(off)
+	if more {
+		flags |= 1
+	}
+	b[2], b[3] = byte(flags>>8), byte(flags)
+	b[4], b[5], b[6], b[7] = byte(id>>24), byte(id>>16), byte(id>>8), byte(id)
+}

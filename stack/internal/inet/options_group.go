@@ -1,0 +1,432 @@
+package inet
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+
+	"usersock/stack/endpoint"
+)
+
+// groupOptions are the multicast options of both levels: ip(7), RFC 3493 and
+// RFC 3678. On a TCP socket they are EPROTO, as on Linux.
+func groupOptions() []option {
+	const four, six = endpoint.IPPROTO_IP, endpoint.IPPROTO_IPV6
+	const note = "EPROTO on TCP sockets, as on Linux"
+	const filterNote = "decides what is received; the network is asked for all sources. EPROTO on TCP sockets, which Linux lets join"
+	rows := []option{
+		{level: four, name: endpoint.IP_MULTICAST_IF, symbol: "IP_MULTICAST_IF", on: onAll,
+			note: "EINVAL to set on TCP sockets, as on Linux",
+			get: func(o target, buf []byte) (int, error) {
+				var b [4]byte
+				if o.dg != nil {
+					source := o.dg.ip.multicastSource()
+					copy(b[:], source.addr.AsSlice())
+				}
+				return copy(buf, b[:]), nil
+			},
+			set: func(o target, value []byte) error {
+				if o.tcp != nil {
+					return endpoint.EINVAL
+				}
+				return o.setMulticastInterface(value)
+			}},
+		{level: four, name: endpoint.IP_ADD_MEMBERSHIP, symbol: "IP_ADD_MEMBERSHIP", on: onAll, note: note,
+			set: func(o target, value []byte) error {
+				g, err := o.mreq(value)
+				if err != nil {
+					return err
+				}
+				return g.join(o, false)
+			}},
+		{level: four, name: endpoint.IP_DROP_MEMBERSHIP, symbol: "IP_DROP_MEMBERSHIP", on: onAll, note: note,
+			set: func(o target, value []byte) error {
+				g, err := o.mreq(value)
+				if err != nil {
+					return err
+				}
+				return g.leave(o)
+			}},
+		{level: six, name: endpoint.IPV6_JOIN_GROUP, symbol: "IPV6_JOIN_GROUP", on: onAll6, note: note,
+			set: func(o target, value []byte) error {
+				g, err := o.mreq6(value)
+				if err != nil {
+					return err
+				}
+				return g.join(o, false)
+			}},
+		{level: six, name: endpoint.IPV6_LEAVE_GROUP, symbol: "IPV6_LEAVE_GROUP", on: onAll6, note: note,
+			set: func(o target, value []byte) error {
+				g, err := o.mreq6(value)
+				if err != nil {
+					return err
+				}
+				return g.leave(o)
+			}},
+		filterOption(four, endpoint.IP_MSFILTER, "IP_MSFILTER", onAll, target.msfilter),
+		filterOption(four, endpoint.MCAST_MSFILTER, "MCAST_MSFILTER", onAll, groupFilter(four)),
+		filterOption(six, endpoint.MCAST_MSFILTER, "MCAST_MSFILTER", onAll6, groupFilter(six)),
+	}
+	for _, c := range []struct {
+		name         int
+		symbol       string
+		include, add bool
+	}{
+		{endpoint.IP_UNBLOCK_SOURCE, "IP_UNBLOCK_SOURCE", false, false},
+		{endpoint.IP_BLOCK_SOURCE, "IP_BLOCK_SOURCE", false, true},
+		{endpoint.IP_ADD_SOURCE_MEMBERSHIP, "IP_ADD_SOURCE_MEMBERSHIP", true, true},
+		{endpoint.IP_DROP_SOURCE_MEMBERSHIP, "IP_DROP_SOURCE_MEMBERSHIP", true, false},
+	} {
+		rows = append(rows, option{level: four, name: c.name, symbol: c.symbol, on: onAll, note: filterNote,
+			set: func(o target, value []byte) error {
+				if len(value) != 12 { // struct ip_mreq_source
+					return endpoint.EINVAL
+				}
+				if o.tcp != nil {
+					return endpoint.EPROTO
+				}
+				g := groupRequest{group: tcpip.AddrFrom4Slice(value[:4]), by: address4(value[4:8]), source: tcpip.AddrFrom4Slice(value[8:12])}
+				return g.filter(o, c.include, c.add)
+			}})
+	}
+	for _, at := range []struct {
+		level int
+		on    sockets
+	}{{four, onAll}, {six, onAll6}} {
+		level, on := at.level, at.on
+		rows = append(rows,
+			option{level: level, name: endpoint.MCAST_JOIN_GROUP, symbol: "MCAST_JOIN_GROUP", on: on, note: note,
+				set: func(o target, value []byte) error {
+					g, err := o.groupReq(level, value)
+					if err != nil {
+						return err
+					}
+					return g.join(o, false)
+				}},
+			option{level: level, name: endpoint.MCAST_LEAVE_GROUP, symbol: "MCAST_LEAVE_GROUP", on: on, note: note,
+				set: func(o target, value []byte) error {
+					g, err := o.groupReq(level, value)
+					if err != nil {
+						return err
+					}
+					return g.leave(o)
+				}})
+		for _, c := range []struct {
+			name         int
+			symbol       string
+			include, add bool
+		}{
+			{endpoint.MCAST_BLOCK_SOURCE, "MCAST_BLOCK_SOURCE", false, true},
+			{endpoint.MCAST_UNBLOCK_SOURCE, "MCAST_UNBLOCK_SOURCE", false, false},
+			{endpoint.MCAST_JOIN_SOURCE_GROUP, "MCAST_JOIN_SOURCE_GROUP", true, true},
+			{endpoint.MCAST_LEAVE_SOURCE_GROUP, "MCAST_LEAVE_SOURCE_GROUP", true, false},
+		} {
+			rows = append(rows, option{level: level, name: c.name, symbol: c.symbol, on: on, note: filterNote,
+				set: func(o target, value []byte) error {
+					g, err := o.groupSourceReq(level, value)
+					if err != nil {
+						return err
+					}
+					return g.filter(o, c.include, c.add)
+				}})
+		}
+	}
+	return rows
+}
+
+// groupRequest is what such an option says, whatever its structure.
+type groupRequest struct {
+	nic    tcpip.NICID   // 0: see by
+	by     tcpip.Address // an address of the interface; empty: the route's
+	group  tcpip.Address
+	source tcpip.Address
+}
+
+func (g *groupRequest) join(o target, include bool) error {
+	if !isMulticast(g.group) {
+		return endpoint.EINVAL
+	}
+	nic, err := o.dg.groupInterface(g.nic, g.by, g.group)
+	if err != nil {
+		return err
+	}
+	return o.dg.join(nic, g.group, include)
+}
+
+func (g *groupRequest) leave(o target) error {
+	if !isMulticast(g.group) {
+		return endpoint.EINVAL
+	}
+	if g.nic == 0 && g.by.Len() == 0 {
+		return o.dg.leaveAny(g.group)
+	}
+	nic, err := o.dg.groupInterface(g.nic, g.by, g.group)
+	if err != nil {
+		return err
+	}
+	return o.dg.leave(nic, g.group)
+}
+
+// filter changes the source filter. To include a source joins first.
+func (g *groupRequest) filter(o target, include, add bool) error {
+	if !isMulticast(g.group) {
+		return endpoint.EINVAL
+	}
+	nic, err := o.dg.groupInterface(g.nic, g.by, g.group)
+	if err != nil {
+		return err
+	}
+	if include && add {
+		if err := o.dg.join(nic, g.group, true); err != nil && err != endpoint.EADDRINUSE {
+			return err
+		}
+	}
+	return o.dg.source(nic, g.group, g.source, include, add)
+}
+
+func address4(b []byte) tcpip.Address {
+	if [4]byte(b) == [4]byte{} {
+		return tcpip.Address{}
+	}
+	return tcpip.AddrFrom4Slice(b)
+}
+
+// mreq reads struct ip_mreq or ip_mreqn.
+func (o target) mreq(value []byte) (g groupRequest, err error) {
+	if o.tcp != nil {
+		return g, endpoint.EPROTO
+	}
+	if len(value) < 8 {
+		return g, endpoint.EINVAL
+	}
+	g.group, g.by = tcpip.AddrFrom4Slice(value[:4]), address4(value[4:8])
+	if len(value) >= 12 {
+		g.nic = tcpip.NICID(binary.NativeEndian.Uint32(value[8:]))
+	}
+	return g, nil
+}
+
+// mreq6 reads struct ipv6_mreq.
+func (o target) mreq6(value []byte) (g groupRequest, err error) {
+	if len(value) < 20 {
+		return g, endpoint.EINVAL
+	}
+	if o.tcp != nil {
+		return g, endpoint.EPROTO
+	}
+	g.group, g.nic = tcpip.AddrFrom16Slice(value[:16]), tcpip.NICID(binary.NativeEndian.Uint32(value[16:]))
+	return g, nil
+}
+
+// The structures of RFC 3678 hold an interface index and, aligned to a word,
+// addresses in struct sockaddr_storage.
+const (
+	storageAt   = wordSize
+	storageSize = 128
+)
+
+// storage reads a struct sockaddr_storage of the level's family.
+func storage(level int, b []byte) (tcpip.Address, bool) {
+	switch af := binary.NativeEndian.Uint16(b); {
+	case af == endpoint.AF_INET && level == endpoint.IPPROTO_IP:
+		return tcpip.AddrFrom4Slice(b[4:8]), true
+	case af == endpoint.AF_INET6 && level == endpoint.IPPROTO_IPV6:
+		return tcpip.AddrFrom16Slice(b[8:24]), true
+	}
+	return tcpip.Address{}, false
+}
+
+func putStorage(b []byte, a tcpip.Address) {
+	if a.Len() == header.IPv4AddressSize {
+		copy(b, sockaddrIn(a, 0))
+		return
+	}
+	copy(b, sockaddrIn6(a, 0, 0))
+}
+
+// groupReq reads struct group_req.
+func (o target) groupReq(level int, value []byte) (g groupRequest, err error) {
+	if o.tcp != nil {
+		return g, endpoint.EPROTO
+	}
+	if len(value) < storageAt+storageSize {
+		return g, endpoint.EINVAL
+	}
+	g.nic = tcpip.NICID(binary.NativeEndian.Uint32(value))
+	var ok bool
+	if g.group, ok = storage(level, value[storageAt:]); !ok {
+		if level == endpoint.IPPROTO_IPV6 {
+			return g, endpoint.EADDRNOTAVAIL
+		}
+		return g, endpoint.EINVAL
+	}
+	return g, nil
+}
+
+// groupSourceReq reads struct group_source_req.
+func (o target) groupSourceReq(level int, value []byte) (g groupRequest, err error) {
+	if o.tcp != nil {
+		return g, endpoint.EPROTO
+	}
+	if len(value) != storageAt+2*storageSize {
+		return g, endpoint.EINVAL
+	}
+	g.nic = tcpip.NICID(binary.NativeEndian.Uint32(value))
+	var ok, too bool
+	g.group, ok = storage(level, value[storageAt:])
+	g.source, too = storage(level, value[storageAt+storageSize:])
+	if !ok || !too {
+		return g, endpoint.EADDRNOTAVAIL
+	}
+	return g, nil
+}
+
+// setMulticastInterface reads struct in_addr, ip_mreq or ip_mreqn.
+func (o target) setMulticastInterface(value []byte) error {
+	var v multicastSource
+	switch {
+	case len(value) >= 12:
+		v.nic, v.addr = tcpip.NICID(binary.NativeEndian.Uint32(value[8:])), address4(value[4:8])
+	case len(value) >= 8:
+		v.addr = address4(value[4:8])
+	case len(value) >= 4:
+		v.addr = address4(value[:4])
+	default:
+		return endpoint.EINVAL
+	}
+	switch s := o.p.stack; {
+	case v.nic != 0:
+		if !s.HasNIC(v.nic) {
+			return endpoint.EADDRNOTAVAIL
+		}
+	case v.addr.Len() != 0:
+		if v.nic = s.CheckLocalAddress(0, header.IPv4ProtocolNumber, v.addr); v.nic == 0 {
+			return endpoint.EADDRNOTAVAIL
+		}
+	}
+	if dev := o.ops().GetBindToDevice(); dev != 0 && v.nic != 0 && int(dev) != int(v.nic) {
+		return endpoint.EINVAL
+	}
+	o.dg.ip.mu.Lock()
+	o.dg.ip.group4 = v
+	o.dg.ip.mu.Unlock()
+	return nil
+}
+
+// filterLayout says where the parts of struct ip_msfilter or group_filter are.
+type filterLayout struct {
+	request groupRequest
+	mode    int // offset of the mode, with the number of sources behind it
+	sources int // offset of the sources
+	size    int // of one source
+}
+
+// Modes of a filter, RFC 3678.
+const (
+	filterExclude = endpoint.MCAST_EXCLUDE
+	filterInclude = endpoint.MCAST_INCLUDE
+)
+
+// filterOption is an option that reads and writes a whole filter.
+func filterOption(level, name int, symbol string, on sockets, layout func(target, []byte) (filterLayout, error)) option {
+	address := func(l filterLayout, b []byte) (tcpip.Address, bool) {
+		if l.size == 4 {
+			return tcpip.AddrFrom4Slice(b[:4]), true
+		}
+		return storage(level, b)
+	}
+	locate := func(o target, value []byte) (filterLayout, tcpip.NICID, error) {
+		l, err := layout(o, value)
+		if err != nil {
+			return l, 0, err
+		}
+		if !isMulticast(l.request.group) {
+			return l, 0, endpoint.EINVAL
+		}
+		if o.tcp != nil {
+			return l, 0, endpoint.EADDRNOTAVAIL // it is in no group
+		}
+		nic, err := o.dg.groupInterface(l.request.nic, l.request.by, l.request.group)
+		return l, nic, err
+	}
+	return option{
+		level: level, name: name, symbol: symbol, on: on,
+		note: "decides what is received; the network is asked for all sources",
+		set: func(o target, value []byte) error {
+			l, nic, err := locate(o, value)
+			if err != nil {
+				return err
+			}
+			mode, n := int(binary.NativeEndian.Uint32(value[l.mode:])), int(binary.NativeEndian.Uint32(value[l.mode+4:]))
+			if n > maxSources(l.request.group) {
+				return endpoint.ENOBUFS
+			}
+			if mode != filterInclude && mode != filterExclude || len(value) < l.sources+n*l.size {
+				return endpoint.EINVAL
+			}
+			var sources []tcpip.Address
+			for i := range n {
+				a, ok := address(l, value[l.sources+i*l.size:])
+				if !ok {
+					return endpoint.EINVAL
+				}
+				sources = append(sources, a)
+			}
+			return o.dg.setFilter(nic, l.request.group, mode == filterInclude, slices.Compact(sources))
+		},
+		get: func(o target, buf []byte) (int, error) {
+			l, nic, err := locate(o, buf)
+			if err != nil {
+				return 0, err
+			}
+			room := int(binary.NativeEndian.Uint32(buf[l.mode+4:]))
+			include, sources, err := o.dg.filter(nic, l.request.group)
+			if err != nil {
+				return 0, err
+			}
+			binary.NativeEndian.PutUint32(buf[l.mode:], uint32(number01(include)))
+			binary.NativeEndian.PutUint32(buf[l.mode+4:], uint32(len(sources)))
+			n := 0
+			for ; n < min(room, len(sources)) && l.sources+(n+1)*l.size <= len(buf); n++ {
+				b := buf[l.sources+n*l.size:]
+				if l.size == 4 {
+					copy(b, sources[n].AsSlice())
+				} else {
+					clear(b[:l.size])
+					putStorage(b, sources[n])
+				}
+			}
+			return l.sources + n*l.size, nil
+		},
+	}
+}
+
+// msfilter reads the fixed part of struct ip_msfilter.
+func (o target) msfilter(value []byte) (l filterLayout, err error) {
+	if len(value) < 16 {
+		return l, endpoint.EINVAL
+	}
+	return filterLayout{
+		request: groupRequest{group: tcpip.AddrFrom4Slice(value[:4]), by: address4(value[4:8])},
+		mode:    8, sources: 16, size: 4,
+	}, nil
+}
+
+// groupFilter reads the fixed part of struct group_filter.
+func groupFilter(level int) func(target, []byte) (filterLayout, error) {
+	return func(o target, value []byte) (l filterLayout, err error) {
+		const mode = storageAt + storageSize
+		if len(value) < mode+8 {
+			return l, endpoint.EINVAL
+		}
+		l = filterLayout{mode: mode, sources: mode + 8, size: storageSize}
+		l.request.nic = tcpip.NICID(binary.NativeEndian.Uint32(value))
+		var ok bool
+		if l.request.group, ok = storage(level, value[storageAt:]); !ok {
+			return l, endpoint.EADDRNOTAVAIL
+		}
+		return l, nil
+	}
+}
