@@ -23,8 +23,10 @@ func TestSameTraceOfACrash(t *testing.T) {
 	data := payload(512<<10, 3)
 	o := same(t, runs, func(t *testing.T) outcome {
 		return run(t, 5, lossy, func(w *world) {
-			w.task(1, "victim", w.readForEver)
+			begun := make(chan struct{})
+			w.task(1, "victim", func(n *sockapi.Net) { w.readForEver(n, begun) })
 			w.task(1, "crash", func(*sockapi.Net) {
+				<-begun // however long the handshake takes on that link
 				time.Sleep(500 * time.Millisecond)
 				err := w.crash(1)
 				if err == nil {
@@ -52,8 +54,9 @@ func TestSameTraceOfACrash(t *testing.T) {
 	}
 }
 
-// readForEver takes one connection and what comes, until its host crashes.
-func (w *world) readForEver(n *sockapi.Net) {
+// readForEver takes one connection and what comes, until its host crashes. It
+// closes begun once something has come.
+func (w *world) readForEver(n *sockapi.Net, begun chan struct{}) {
 	l, err := listen(n, sockapi.AF_INET, 80)
 	if err != nil {
 		w.t.Error(err)
@@ -72,6 +75,10 @@ func (w *world) readForEver(n *sockapi.Net) {
 		if len(b) == 0 {
 			w.t.Error("the transfer ended before the crash")
 			return
+		}
+		if begun != nil {
+			close(begun)
+			begun = nil
 		}
 	}
 }
