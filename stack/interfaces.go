@@ -309,6 +309,10 @@ func prefixRoute(addr netip.Prefix, id tcpip.NICID) tcpip.Route {
 	return tcpip.Route{Destination: subnet(addr.Masked()), NIC: id}
 }
 
+// Version is another number after each change of an interface, an address or a
+// route, so that what was worked out from them can be kept until then.
+func (s *Stack) Version() uint64 { return s.inet.Generation() }
+
 // Interfaces lists the interfaces by index.
 func (s *Stack) Interfaces() []InterfaceInfo {
 	var list []InterfaceInfo

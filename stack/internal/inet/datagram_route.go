@@ -36,6 +36,9 @@ type routeKey struct {
 // changed: routes that endpoints remember are looked up anew.
 func (p *Protocols) RoutesChanged() { p.generation.Add(1) }
 
+// Generation is another number after each call of RoutesChanged.
+func (p *Protocols) Generation() uint64 { return p.generation.Load() }
+
 // findRoute returns the way to an address, to be released by the caller.
 func (d *datagram) findRoute(b *binding, to tcpip.FullAddress, items outgoing) (*gvstack.Route, error) {
 	key := routeKey{nic: to.NIC, remote: to.Addr, local: b.local}
