@@ -50,8 +50,9 @@ var layers = []layer{
 		"stack/internal/inet", "stack/internal/unix", "stack/internal/netlink", "stack/internal/autoconf"}, gvisor: true},
 	{name: "stack/expvarstat", imports: []string{"stack/endpoint", "stack"}}, // apart: expvar adds an HTTP handler
 
-	{name: "resolver", imports: []string{"stack/endpoint", "internal/virtual"}},
-	{name: "resolver/dot", imports: []string{"stack/endpoint", "internal/virtual", "resolver"}},
+	{name: "resolver/internal/stream", imports: []string{"stack/endpoint"}}, // DNS over kept connections
+	{name: "resolver", imports: []string{"stack/endpoint", "internal/virtual", "resolver/internal/stream"}},
+	{name: "resolver/dot", imports: []string{"stack/endpoint", "internal/virtual", "resolver", "resolver/internal/stream"}},
 	{name: "resolver/doh", imports: []string{"stack/endpoint", "internal/virtual", "resolver"}},
 
 	{name: "sockapi", imports: []string{"stack/endpoint", "internal/virtual", "stack", "resolver"}},

@@ -16,9 +16,9 @@ import (
 	"usersock/stack/endpoint"
 )
 
-// DefaultCacheSize is the number of answers that a resolver remembers when
-// [Config.CacheSize] is 0.
-const DefaultCacheSize = 1024
+// DefaultCacheSize is how many bytes of answers a resolver remembers when
+// [Config.CacheSize] is 0: some thousand names.
+const DefaultCacheSize = 1 << 20
 
 // Config is what a Resolver works with. The zero value works: such a resolver
 // knows literals, localhost, services and protocols, and answers EAI_AGAIN
@@ -79,7 +79,7 @@ type Config struct {
 	// name; without Nsswitch they come last.
 	Sources []Source
 
-	// CacheSize bounds the number of remembered DNS answers. 0 means
+	// CacheSize bounds the remembered DNS answers, in bytes. 0 means
 	// DefaultCacheSize, a negative number no cache.
 	CacheSize int
 
@@ -88,8 +88,13 @@ type Config struct {
 	MaxTTL time.Duration
 
 	// ServeStale, when positive, is how long after its end an answer may
-	// still be used if no server gives a new one (RFC 8767). 0 is off.
+	// still be used if no server gives a new one within 1.8 seconds (RFC 8767).
+	// 0 is off.
 	ServeStale time.Duration
+
+	// Prefetch lets an answer that is used in the last tenth of its life be
+	// asked for anew meanwhile, in a goroutine that Close ends.
+	Prefetch bool
 
 	// Trace, when set, hears of every question put to a name server. It is
 	// called from the goroutine of the lookup, with no lock held.
@@ -97,12 +102,14 @@ type Config struct {
 }
 
 // Resolver answers questions about names. Its methods may be called at the
-// same time from any goroutine. It owns no goroutine between calls and needs
-// no closing.
+// same time from any goroutine. Between calls it has no goroutine, except for a
+// connection to a name server that is kept for some seconds after an answer
+// needed TCP; Close ends that at once.
 type Resolver struct {
 	dial     func(ctx context.Context, network, address string) (net.Conn, error)
 	exchange func(ctx context.Context, query []byte) ([]byte, error)
 	host     Host
+	version  Versioned // host, if it is one
 	clock    endpoint.Clock
 	rand     io.Reader
 	trace    func(Event)
@@ -118,6 +125,13 @@ type Resolver struct {
 	turn    atomic.Uint32 // which server is first, for "rotate"
 
 	buffers sync.Pool // *[udpBufferSize]byte
+	stats   struct{ Queries, TCP, Foreign, Failures atomic.Uint64 }
+
+	// What outlives calls: refresh begins it, Close ends it.
+	life       context.Context
+	stop       context.CancelFunc
+	background sync.WaitGroup
+	closing    sync.Mutex // between refresh and Close
 
 	servicesText  string
 	services      *serviceTable
@@ -125,12 +139,6 @@ type Resolver struct {
 	protocolsText string
 	protocols     *protocolTable
 	protocolsOnce sync.Once
-}
-
-// server is a name server as Dial wants it.
-type server struct {
-	addr netip.AddrPort
-	text string
 }
 
 // New returns a resolver for cfg. The texts of configuration files are read
@@ -166,8 +174,10 @@ func New(cfg Config) (*Resolver, error) {
 	if len(cfg.Servers) > 0 {
 		r.conf.servers, r.conf.ownServers = cfg.Servers, true
 	}
+	r.life, r.stop = context.WithCancel(context.Background())
+	r.version, _ = r.host.(Versioned)
 	r.learned = cfg.Learned
-	r.whom.Store(r.makeWhom(nil, nil))
+	r.whom.Store(r.makeWhom(nil, nil, nil))
 	r.policy = ParseGaiConf(cfg.GaiConf)
 	r.cache = newCache(cfg, r.clock)
 	r.order = r.makeOrder(cfg)

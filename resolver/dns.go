@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
@@ -32,20 +33,32 @@ func (d dnsSource) lookupHost(ctx context.Context, name string, want families) (
 	case !isHostname(bare):
 		return entry{}, fmt.Errorf("%w: %w", ErrNotFound, errNotName)
 	}
-	r := d.r
-	if r.conf.noAAAA {
+	if d.r.conf.noAAAA {
 		if want &^= want6; want == 0 {
 			return entry{}, fmt.Errorf("AAAA is not asked for (no-aaaa): %w", ErrNoData)
 		}
 	}
+	var e entry
+	began := d.r.clock.Monotonic()
+	err := d.r.search(ctx, name, func(full string) (err error) {
+		e, err = d.r.resolve(ctx, full, want, began)
+		return err
+	})
+	return e, err
+}
+
+// search calls ask for name and its completions by the search list until one
+// succeeds.
+func (r *Resolver) search(ctx context.Context, name string, ask func(full string) error) error {
+	bare := strings.TrimSuffix(name, ".")
 	search := r.current().search
 	final := len(bare) < len(name)
 	given := final || strings.Count(bare, ".") >= r.conf.ndots
 	var failure error
 	if given {
-		e, err := r.resolve(ctx, bare, want)
+		err := ask(bare)
 		if err == nil || final || ctx.Err() != nil || noReply(err) {
-			return e, err
+			return err
 		}
 		failure = err
 	}
@@ -63,26 +76,26 @@ func (d dnsSource) lookupHost(ctx context.Context, name string, want families) (
 		if checkLengths(full) != nil {
 			continue
 		}
-		e, err := r.resolve(ctx, full, want)
+		err := ask(full)
 		if err == nil || ctx.Err() != nil {
-			return e, err
+			return err
 		}
 		others = worse(others, err)
 		if noReply(err) {
-			return entry{}, others
+			return others
 		}
 	}
 	if !asked {
-		e, err := r.resolve(ctx, bare, want)
+		err := ask(bare)
 		if err == nil {
-			return e, nil
+			return nil
 		}
 		others = worse(err, others)
 	}
 	if failure == nil {
 		failure = others
 	}
-	return entry{}, failure
+	return failure
 }
 
 // noReply reports whether a question failed because no server replied at all.
@@ -93,7 +106,7 @@ func noReply(err error) bool {
 
 // resolve asks for the addresses of a name that has no final dot. One family
 // is enough: that the other cannot be had now is no failure.
-func (r *Resolver) resolve(ctx context.Context, name string, want families) (entry, error) {
+func (r *Resolver) resolve(ctx context.Context, name string, want families, began time.Duration) (entry, error) {
 	var types [2]dnsmessage.Type
 	var answers [2]*answer
 	n := 0
@@ -105,7 +118,7 @@ func (r *Resolver) resolve(ctx context.Context, name string, want families) (ent
 		types[n] = dnsmessage.TypeAAAA
 		n++
 	}
-	if err := r.ask(ctx, name, types[:n], answers[:n]); err != nil {
+	if err := r.ask(ctx, name, types[:n], answers[:n], began); err != nil {
 		return entry{}, fmt.Errorf("%w: %w", ErrTryAgain, err)
 	}
 	e := entry{name: name}
@@ -123,6 +136,7 @@ func (r *Resolver) resolve(ctx context.Context, name string, want families) (ent
 		if ans.canon != "" {
 			e.name, e.aliases = ans.canon, ans.aliases
 		}
+		e.from, e.with = ans, e.from
 	}
 	if e.empty() {
 		return entry{}, failure
@@ -135,13 +149,16 @@ func (d dnsSource) lookupAddr(ctx context.Context, ip netip.Addr) (entry, error)
 	d.r.current()
 	types := [1]dnsmessage.Type{dnsmessage.TypePTR}
 	var answers [1]*answer
-	if err := d.r.ask(ctx, reverseName(ip), types[:], answers[:]); err != nil {
+	if err := d.r.ask(ctx, reverseName(ip), types[:], answers[:], d.r.clock.Monotonic()); err != nil {
 		return entry{}, fmt.Errorf("%w: %w", ErrTryAgain, err)
 	}
 	if err := answers[0].err; err != nil {
 		return entry{}, err
 	}
-	return entry{name: answers[0].name}, nil
+	if answers[0].name == "" {
+		return entry{}, fmt.Errorf("the name of %v is unfit: %w", ip, ErrNoData)
+	}
+	return entry{name: answers[0].name, from: answers[0]}, nil
 }
 
 // reverseName is the name whose PTR record names ip: RFC 1035, section 3.5,

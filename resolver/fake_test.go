@@ -103,6 +103,19 @@ type fakeNet struct {
 	queries []string // "udp name. TYPE @server"
 	open    int      // sockets not yet closed
 	dials   int
+	ops     int // dials, queries, and reads that wait
+	onOp    func(n int)
+}
+
+// did counts an operation.
+func (n *fakeNet) did() {
+	n.mu.Lock()
+	n.ops++
+	ops, f := n.ops, n.onOp
+	n.mu.Unlock()
+	if f != nil {
+		f(ops)
+	}
 }
 
 func newFakeNet(servers map[string]*dnszone.Server) *fakeNet {
@@ -110,6 +123,7 @@ func newFakeNet(servers map[string]*dnszone.Server) *fakeNet {
 }
 
 func (n *fakeNet) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	n.did()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -144,6 +158,7 @@ type fakeConn struct {
 
 	mu     sync.Mutex
 	in     [][]byte
+	due    int   // tcp: replies that are still to come; then a reader is not idle
 	err    error // after all of in has been read
 	past   bool  // the deadline has passed
 	closed bool
@@ -162,6 +177,7 @@ func (c *fakeConn) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	c.net.record(c, msg)
+	c.net.did()
 	replies := c.server.Respond(msg, !c.tcp)
 	if len(replies) == 0 && c.tcp {
 		c.fail(io.EOF)
@@ -172,17 +188,21 @@ func (c *fakeConn) Write(p []byte) (int, error) {
 			data = append(binary.BigEndian.AppendUint16(nil, uint16(len(data))), data...)
 		}
 		if r.After > 0 {
-			c.net.clock.AfterFunc(r.After, func() { c.arrive(data) })
+			c.mu.Lock()
+			c.due++
+			c.mu.Unlock()
+			c.net.clock.AfterFunc(r.After, func() { c.arrive(data, 1) })
 		} else {
-			c.arrive(data)
+			c.arrive(data, 0)
 		}
 	}
 	return len(p), nil
 }
 
-func (c *fakeConn) arrive(data []byte) {
+func (c *fakeConn) arrive(data []byte, due int) {
 	c.mu.Lock()
 	c.in = append(c.in, data)
+	c.due -= due
 	c.mu.Unlock()
 	c.poke()
 }
@@ -215,6 +235,7 @@ func (c *fakeConn) Read(p []byte) (int, error) {
 			return n, nil
 		}
 		err := c.err
+		idle := c.tcp && c.due <= 0 // a kept connection, which waits for nothing
 		switch {
 		case c.closed:
 			err = net.ErrClosed
@@ -225,7 +246,8 @@ func (c *fakeConn) Read(p []byte) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if !c.net.clock.step() {
+		c.net.did()
+		if idle || !c.net.clock.step() {
 			<-c.wake
 		}
 	}

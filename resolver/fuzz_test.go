@@ -14,7 +14,8 @@ import (
 // the question's own, and what is taken from it is fit to be shown.
 func FuzzReadReply(f *testing.F) {
 	server := dnszone.NewServer(mustZone(f, testZone, "example"), mustZone(f, reverseZone, "2.0.192.in-addr.arpa"))
-	types := []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA, dnsmessage.TypePTR}
+	types := []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA, dnsmessage.TypePTR, dnsmessage.TypeMX,
+		dnsmessage.TypeTXT, dnsmessage.TypeSRV, dnsmessage.TypeNS}
 	ask := func(name string, typ byte) *question {
 		wire, err := dnsmessage.NewName(name + ".")
 		if err != nil {
@@ -23,7 +24,7 @@ func FuzzReadReply(f *testing.F) {
 		return &question{name: wire, text: name, typ: types[int(typ)%len(types)], id: 0x1234, edns: true}
 	}
 	for _, name := range []string{"www.example", "alias.example", "loopa.example", "nx.example", "text.example", "1.2.0.192.in-addr.arpa"} {
-		for typ := range byte(3) {
+		for typ := range byte(len(types)) {
 			q := ask(name, typ)
 			msg, err := appendQuery(nil, q, false)
 			if err != nil {
@@ -47,11 +48,16 @@ func FuzzReadReply(f *testing.F) {
 		if ans == nil {
 			return
 		}
-		if ans.ttl < 0 || (ans.err == nil) != (len(ans.addrs) > 0 || ans.name != "") {
+		if ans.ttl < 0 || (ans.err == nil) != (len(ans.addrs)+len(ans.records) > 0) {
 			t.Fatalf("answer %+v", ans)
 		}
 		if ans.canon != "" && !isHostname(ans.canon) || ans.name != "" && !isPeerName(ans.name) || len(ans.aliases) > maxChain {
 			t.Fatalf("unfit names in %+v", ans)
+		}
+		for _, rr := range ans.records {
+			if rr.typ != q.typ || !rr.fit() {
+				t.Fatalf("record %v for a question of type %v", rr, q.typ)
+			}
 		}
 		for _, ip := range ans.addrs {
 			if ip.Is4() != (q.typ == dnsmessage.TypeA) {

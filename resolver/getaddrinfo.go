@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 
 	"usersock/stack/endpoint"
 )
@@ -64,21 +65,19 @@ func (r *Resolver) Getaddrinfo(ctx context.Context, host, port string, family, t
 	if err := r.kinds(&kinds, port, typ, proto, flags); err != nil {
 		return nil, err
 	}
+	if early, _ := ctx.Value(earlyInfos{}).(func([]AddrInfo)); early != nil {
+		kinds := kinds // that of the usual way stays where it is
+		var once sync.Once
+		ctx = context.WithValue(ctx, earlyAnswer{}, func(ans *answer) {
+			once.Do(func() { early(kinds.infos(r.sortedOf(&entry{from: ans, a4: ans.addrs}))) })
+		})
+	}
 	var space [8]destination
 	list, canon, err := r.addresses(ctx, space[:0], host, family, flags)
 	if err != nil {
 		return nil, err
 	}
-	infos := make([]AddrInfo, 0, len(list)*kinds.n)
-	for i := range list {
-		d := &list[i]
-		for _, k := range kinds.rows[:kinds.n] {
-			infos = append(infos, AddrInfo{
-				Family: d.family(), Type: k.typ, Proto: k.proto,
-				Addr: endpoint.Addr{Family: d.family(), IP: d.ip, Port: k.port, Scope: d.scope},
-			})
-		}
-	}
+	infos := kinds.infos(list)
 	if flags&endpoint.AI_CANONNAME != 0 {
 		if flags&endpoint.AI_CANONIDN != 0 {
 			canon = r.toUnicode(canon)
@@ -86,6 +85,38 @@ func (r *Resolver) Getaddrinfo(ctx context.Context, host, port string, family, t
 		infos[0].Canonname = canon
 	}
 	return infos, nil
+}
+
+// earlyInfos and earlyAnswer are keys of contexts: what WithEarly was given, and
+// what the conversation with name servers calls.
+type (
+	earlyInfos  struct{}
+	earlyAnswer struct{}
+)
+
+// WithEarly returns a context for [Resolver.Getaddrinfo], for those who would
+// begin with half of the addresses (RFC 8305, section 3): when a name server has
+// said one family's addresses, early is called with them, from any goroutine,
+// once at most and before Getaddrinfo returns. What it returns later has them
+// too. early is not called where the answer is in the cache, or is asked for by
+// another lookup already.
+func WithEarly(ctx context.Context, early func([]AddrInfo)) context.Context {
+	return context.WithValue(ctx, earlyInfos{}, early)
+}
+
+// infos makes the answers: each address with each socket type.
+func (l *kindList) infos(list []destination) []AddrInfo {
+	infos := make([]AddrInfo, 0, len(list)*l.n)
+	for i := range list {
+		d := &list[i]
+		for _, k := range l.rows[:l.n] {
+			infos = append(infos, AddrInfo{
+				Family: d.family(), Type: k.typ, Proto: k.proto,
+				Addr: endpoint.Addr{Family: d.family(), IP: d.ip, Port: k.port, Scope: d.scope},
+			})
+		}
+	}
+	return infos
 }
 
 // narrow applies AI_ADDRCONFIG: where the host has addresses of one family
@@ -114,8 +145,8 @@ func (r *Resolver) narrow(host string, family, flags int) (int, error) {
 	return only, nil
 }
 
-// addresses appends to list the sorted addresses of host, and returns its
-// canonical name.
+// addresses returns the sorted addresses of host, appended to list or in a
+// list that nobody writes to, and its canonical name.
 func (r *Resolver) addresses(ctx context.Context, list []destination, host string, family, flags int) ([]destination, string, error) {
 	if host == "" {
 		return nullHost(list, family, flags), "", nil
@@ -150,6 +181,9 @@ func (r *Resolver) addresses(ctx context.Context, list []destination, host strin
 	e, err := r.lookupHost(ctx, name, want)
 	if err != nil {
 		return nil, "", gaiFromLookup(host, err)
+	}
+	if e.from != nil && !mapping {
+		return r.sortedOf(&e), e.name, nil
 	}
 	if mapping && len(e.a6) > 0 && flags&endpoint.AI_ALL == 0 {
 		e.a4 = nil

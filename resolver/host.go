@@ -25,6 +25,15 @@ type Host interface {
 	InterfaceName(index uint32) (name string, ok bool)
 }
 
+// Versioned is a [Host] that says whether it has changed. Without it the order
+// of a name's addresses is worked out for every lookup.
+type Versioned interface {
+	Host
+	// Version is another number after each change of what Addresses and Source
+	// say.
+	Version() uint64
+}
+
 // Address is one address of a [Host].
 type Address struct {
 	Prefix    netip.Prefix // the address and the length of its subnet's prefix
@@ -48,7 +57,10 @@ type StaticHost struct {
 	Routes []netip.Prefix
 }
 
-var _ Host = StaticHost{}
+var _ Versioned = StaticHost{}
+
+// Version returns 0.
+func (h StaticHost) Version() uint64 { return 0 }
 
 // Hostname returns h.Name.
 func (h StaticHost) Hostname() string { return h.Name }

@@ -67,6 +67,7 @@ func newLab(t testing.TB, change func(*Config), servers ...*dnszone.Server) *lab
 	}
 	l.Resolver = r
 	t.Cleanup(func() {
+		r.Close()
 		l.net.mu.Lock()
 		defer l.net.mu.Unlock()
 		if l.net.open != 0 {

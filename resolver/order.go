@@ -239,6 +239,38 @@ func (p *Policy) sortAddrs(host Host, list []destination) {
 	slices.SortStableFunc(list, compareDestinations)
 }
 
+// sortedList is the sorted order of the addresses of one or two answers.
+type sortedList struct {
+	with    *answer // the second answer, or nil
+	version uint64  // of the host
+	list    []destination
+}
+
+// sortedOf returns the sorted addresses that DNS gave. While the host does not
+// change (Versioned) the order is that of the last time: to find the source of
+// each destination costs more than all the rest.
+func (r *Resolver) sortedOf(e *entry) []destination {
+	var version uint64
+	if r.version != nil {
+		version = r.version.Version()
+		if s := e.from.sorted.Load(); s != nil && s.with == e.with && s.version == version {
+			return s.list
+		}
+	}
+	list := make([]destination, 0, len(e.a4)+len(e.a6))
+	for _, ip := range e.a4 {
+		list = append(list, destination{ip: ip})
+	}
+	for _, ip := range e.a6 {
+		list = append(list, destination{ip: ip})
+	}
+	r.policy.sortAddrs(r.host, list)
+	if r.version != nil {
+		e.from.sorted.Store(&sortedList{e.with, version, list})
+	}
+	return list
+}
+
 func (p *Policy) rate(host Host, own []Address, d *destination) {
 	ip := d.ip.Unmap()
 	d.v4 = ip.Is4()

@@ -89,7 +89,7 @@ func TestManyCallers(t *testing.T) {
 				}
 				switch j % 10 {
 				case 0:
-					l.FlushCache()
+					l.Flush()
 				case 1:
 					ctx, cancel := context.WithCancel(context.Background())
 					cancel()

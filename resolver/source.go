@@ -50,6 +50,8 @@ type entry struct {
 	name    string
 	aliases []string
 	a4, a6  []netip.Addr // a6 may hold zones
+
+	from, with *answer // DNS: the last answer that had something, and one before
 }
 
 func (e *entry) empty() bool { return len(e.a4)+len(e.a6) == 0 }

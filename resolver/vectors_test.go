@@ -184,6 +184,7 @@ func (f *vectorFile) run(world *zoneWorld, v vector) (result any, queries []stri
 		return nil, nil, err
 	}
 	result, err = f.call(r, v)
+	r.Close()
 	if network.open != 0 {
 		err = fmt.Errorf("%d sockets left open", network.open)
 	}

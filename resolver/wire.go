@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -22,7 +23,7 @@ import (
 // nothing else is there, the answer is unusable.
 //
 // dnsmessage refuses names with a dot inside a label. That matters in two
-// places: a PTR record's target (then the name is unfit, not the message),
+// places: names in records (then the name is unfit, not the message),
 // and the SOA's mailbox, which is why the SOA's MINIMUM is read from the end
 // of the raw record.
 
@@ -45,14 +46,21 @@ const (
 )
 
 // answer is what is known about one name and type. It is not changed once
-// made, because it is shared.
+// made, because it is shared; sorted and item are the cache's.
 type answer struct {
 	canon   string       // canonical name; "" is the name as asked for
 	aliases []string     // CNAME owners, the name as asked for first
 	addrs   []netip.Addr // of one family
-	name    string       // PTR: the name
+	name    string       // PTR: the first name, "" if that is unfit
+	records []record     // of other types than A and AAAA
+	msg     []byte       // the whole reply, where the whole query was given
 	err     error        // no answer: a *dnsError
 	ttl     time.Duration
+	asked   time.Duration // when, on the monotonic clock
+
+	sorted atomic.Pointer[sortedList] // what became of addrs last time
+	item   cacheItem                  // its place in the cache
+	space  [2]netip.Addr              // room for a few addrs
 }
 
 // dnsError says what was asked of whom, and what came of it.
@@ -88,6 +96,11 @@ func (e *dnsError) Unwrap() []error {
 
 // appendQuery appends the message that asks q.
 func appendQuery(buf []byte, q *question, trustAD bool) ([]byte, error) {
+	if q.raw != nil {
+		buf = append(buf, q.raw...)
+		binary.BigEndian.PutUint16(buf, q.id)
+		return buf, nil
+	}
 	b := dnsmessage.NewBuilder(buf, dnsmessage.Header{ID: q.id, RecursionDesired: true, AuthenticData: trustAD})
 	if err := b.StartQuestions(); err != nil {
 		return nil, err
@@ -119,11 +132,15 @@ func readReply(msg []byte, q *question) (kind reply, ans *answer, rcode dnsmessa
 		return replyForeign, nil, 0, err
 	}
 	asked, err := p.Question()
+	class := dnsmessage.ClassINET
+	if q.raw != nil {
+		class = q.class
+	}
 	switch {
 	case err == dnsmessage.ErrSectionDone && h.RCode == dnsmessage.RCodeFormatError:
 		// A server that could not read the question cannot repeat it.
 		return replyFormErr, nil, h.RCode, errRCode(h.RCode)
-	case err != nil || asked.Type != q.typ || asked.Class != dnsmessage.ClassINET || !equalNames(&asked.Name, &q.name):
+	case err != nil || asked.Type != q.typ || asked.Class != class || !equalNames(&asked.Name, &q.name):
 		return replyForeign, nil, 0, err
 	}
 	if _, err := p.Question(); err != dnsmessage.ErrSectionDone {
@@ -136,6 +153,8 @@ func readReply(msg []byte, q *question) (kind reply, ans *answer, rcode dnsmessa
 		return replyFailure, nil, h.RCode, errRCode(h.RCode)
 	case h.Truncated:
 		return replyTruncated, nil, h.RCode, errTruncated
+	case q.raw != nil:
+		return replyAnswer, &answer{msg: append([]byte(nil), msg...)}, h.RCode, nil
 	}
 	ans, err = readAnswer(p, h.RCode, q)
 	if err != nil {
@@ -177,10 +196,22 @@ func typeName(t dnsmessage.Type) string {
 	switch t {
 	case dnsmessage.TypeA:
 		return "A"
-	case dnsmessage.TypeAAAA:
-		return "AAAA"
+	case dnsmessage.TypeNS:
+		return "NS"
+	case dnsmessage.TypeCNAME:
+		return "CNAME"
+	case dnsmessage.TypeSOA:
+		return "SOA"
 	case dnsmessage.TypePTR:
 		return "PTR"
+	case dnsmessage.TypeMX:
+		return "MX"
+	case dnsmessage.TypeTXT:
+		return "TXT"
+	case dnsmessage.TypeAAAA:
+		return "AAAA"
+	case dnsmessage.TypeSRV:
+		return "SRV"
 	}
 	return fmt.Sprintf("TYPE%d", uint16(t))
 }
@@ -189,6 +220,7 @@ func typeName(t dnsmessage.Type) string {
 // at the answer section. An error means that the message is malformed.
 func readAnswer(p dnsmessage.Parser, rcode dnsmessage.RCode, q *question) (*answer, error) {
 	ans := new(answer)
+	ans.addrs = ans.space[:0]
 	owner, ttl, err := followChain(p, q, ans)
 	if err != nil {
 		return nil, err
@@ -302,19 +334,24 @@ func collect(p dnsmessage.Parser, q *question, owner *dnsmessage.Name, ans *answ
 				return false, err
 			}
 			ans.addrs = append(ans.addrs, netip.AddrFrom16(a.AAAA))
-		case h.Type == dnsmessage.TypePTR:
-			// The first one is the name; if it is unfit there is none.
-			target, err := p.PTRResource()
-			if err != nil {
-				return false, nil
+		case h.Type != dnsmessage.TypeA && h.Type != dnsmessage.TypeAAAA:
+			rr, ok := readRecord(&p, h)
+			if !ok { // a name with a dot inside a label, or cut
+				if err := p.SkipAnswer(); err != nil {
+					return false, err
+				}
 			}
-			name := nameText(&target.PTR)
-			if !isPeerName(name) {
-				return false, nil
+			ok = ok && rr.fit()
+			if ok {
+				ans.records = append(ans.records, rr)
 			}
-			ans.name = name
+			// Of several PTR records the first one is the name.
+			if h.Type == dnsmessage.TypePTR && !found && ok {
+				ans.name = rr.text
+			}
+			found = true
 			*ttl = shorter(*ttl, h.TTL)
-			return true, nil
+			continue
 		default:
 			wrong = true
 			if err := p.SkipAnswer(); err != nil {
@@ -328,7 +365,7 @@ func collect(p dnsmessage.Parser, q *question, owner *dnsmessage.Name, ans *answ
 	if !found && wrong {
 		return false, errRecords
 	}
-	return found, nil
+	return found && (len(ans.addrs) > 0 || len(ans.records) > 0), nil
 }
 
 // negativeTTL is how long a negative answer holds: the smaller of the SOA
