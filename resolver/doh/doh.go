@@ -3,9 +3,11 @@
 //
 // The client dials with the Dial function it is given, to the addresses it is
 // given, and checks certificates at the time of the clock it is given. It uses
-// none of net/http's timers: the context of each call ends it. Queries are
-// POST requests over HTTP/2, or HTTP/1.1 where the server has nothing else.
-// It follows no redirects, uses no proxy and does not fall back to plain DNS.
+// none of net/http's timers: the context of each call ends it, and a timer of
+// the clock closes connections that were idle for ten seconds. Queries are POST
+// requests, or GET requests, which caches on the way understand, over HTTP/2, or
+// HTTP/1.1 where the server has nothing else. It follows no redirects, uses no
+// proxy and does not fall back to plain DNS.
 package doh
 
 import (
@@ -13,6 +15,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +23,8 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
+	"sync"
 	"time"
 
 	"usersock/stack/endpoint"
@@ -28,6 +33,9 @@ import (
 const (
 	mediaType  = "application/dns-message"
 	maxMessage = 65535
+
+	// idle is how long connections are kept for further queries.
+	idle = 10 * time.Second
 )
 
 // Config is what a Client works with.
@@ -36,9 +44,14 @@ type Config struct {
 	// ctx is done.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	// URL is where queries are posted to, such as
-	// https://dns.example/dns-query. Its host is the name in the certificate.
+	// URL is where queries go to, such as https://dns.example/dns-query; a
+	// "{?dns}" at its end, as in a template, is left out. Its host is the name in
+	// the certificate.
 	URL string
+
+	// Get sends GET requests, with the query in the URL. Unset, queries are
+	// posted, which takes fewer bytes.
+	Get bool
 
 	// Servers are the addresses of that host, tried in order: to look it up
 	// would take a resolver. Port 0 means the port of URL.
@@ -48,8 +61,8 @@ type Config struct {
 	// because that would be the machine's own.
 	RootCAs *x509.CertPool
 
-	// Clock gives the time at which certificates must be valid. Unset, the
-	// machine's.
+	// Clock gives the time at which certificates must be valid, and the timer
+	// of idle connections. Unset, the machine's.
 	Clock endpoint.Clock
 }
 
@@ -59,10 +72,18 @@ type Client struct {
 	cfg       Config
 	url       *url.URL
 	transport *http.Transport
+
+	mu     sync.Mutex
+	active int            // calls of Exchange
+	timer  endpoint.Timer // set while there is none; nil before the first call
+	closed bool
+
+	closing sync.WaitGroup // what closes idle connections; Close waits for it
 }
 
-// New returns a client for cfg. All but Clock is needed.
+// New returns a client for cfg. Dial, URL, Servers and RootCAs are needed.
 func New(cfg Config) (*Client, error) {
+	cfg.URL = strings.TrimSuffix(cfg.URL, "{?dns}")
 	u, err := url.Parse(cfg.URL)
 	switch {
 	case cfg.Dial == nil:
@@ -151,7 +172,7 @@ func (c *Client) dialServer(ctx context.Context, server netip.AddrPort) (net.Con
 	return conn, nil
 }
 
-// Exchange posts one DNS message and returns the reply. On the wire the
+// Exchange sends one DNS message and returns the reply. On the wire the
 // message has the ID 0, so that caches on the way work (RFC 8484, section
 // 4.1); the reply gets the query's ID back.
 func (c *Client) Exchange(ctx context.Context, query []byte) ([]byte, error) {
@@ -159,27 +180,25 @@ func (c *Client) Exchange(ctx context.Context, query []byte) ([]byte, error) {
 		return nil, fmt.Errorf("doh: a message of %d bytes", len(query))
 	}
 	id := [2]byte(query)
-	body := append([]byte{0, 0}, query[2:]...)
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url.String(), bytes.NewReader(body))
+	request, err := c.request(ctx, append([]byte{0, 0}, query[2:]...))
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("Content-Type", mediaType)
-	request.Header.Set("Accept", mediaType)
-	request.Header.Set("User-Agent", "") // nothing that tells users apart
+	c.begin()
+	defer c.end()
 	response, err := c.transport.RoundTrip(request)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return nil, fmt.Errorf("posting to %s: %w", c.cfg.URL, err)
+		return nil, fmt.Errorf("asking %s: %w", c.cfg.URL, err)
 	}
 	defer response.Body.Close()
 	switch {
 	case response.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("posting to %s: server says %s", c.cfg.URL, response.Status)
+		return nil, fmt.Errorf("asking %s: server says %s", c.cfg.URL, response.Status)
 	case response.Header.Get("Content-Type") != mediaType:
-		return nil, fmt.Errorf("posting to %s: reply is of type %q", c.cfg.URL, response.Header.Get("Content-Type"))
+		return nil, fmt.Errorf("asking %s: reply is of type %q", c.cfg.URL, response.Header.Get("Content-Type"))
 	}
 	reply, err := io.ReadAll(io.LimitReader(response.Body, maxMessage+1))
 	switch {
@@ -193,11 +212,88 @@ func (c *Client) Exchange(ctx context.Context, query []byte) ([]byte, error) {
 		return nil, fmt.Errorf("reply of %s has another ID than the query", c.cfg.URL)
 	}
 	copy(reply, id[:])
+	if old := age(response.Header); old > 0 {
+		if err := grow(reply, old); err != nil {
+			return nil, fmt.Errorf("reply of %s: %w", c.cfg.URL, err)
+		}
+	}
 	return reply, nil
 }
 
-// Close closes the connections that no query uses.
+// request is a POST request with the message as its body, or a GET request with
+// the message in base64url as the variable dns (RFC 8484, section 4.1).
+func (c *Client) request(ctx context.Context, message []byte) (*http.Request, error) {
+	var request *http.Request
+	var err error
+	if c.cfg.Get {
+		target := *c.url
+		dns := "dns=" + base64.RawURLEncoding.EncodeToString(message)
+		if target.RawQuery != "" {
+			dns = target.RawQuery + "&" + dns
+		}
+		target.RawQuery = dns
+		request, err = http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	} else {
+		request, err = http.NewRequestWithContext(ctx, http.MethodPost, c.url.String(), bytes.NewReader(message))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !c.cfg.Get {
+		request.Header.Set("Content-Type", mediaType)
+	}
+	request.Header.Set("Accept", mediaType)
+	request.Header.Set("User-Agent", "") // nothing that tells users apart
+	return request, nil
+}
+
+func (c *Client) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.active++
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+}
+
+// end lets the last call that ends set the timer of idle connections.
+func (c *Client) end() {
+	c.mu.Lock()
+	c.active--
+	last, closed := c.active == 0, c.closed
+	if last && !closed {
+		if c.timer == nil {
+			c.timer = c.cfg.Clock.AfterFunc(idle, c.idled)
+		} else {
+			c.timer.Reset(idle)
+		}
+	}
+	c.mu.Unlock()
+	if last && closed {
+		c.transport.CloseIdleConnections()
+	}
+}
+
+// idled runs on the clock's goroutine, which must not wait as the end of a TLS
+// connection may.
+func (c *Client) idled() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.active == 0 && !c.closed {
+		c.closing.Go(c.transport.CloseIdleConnections)
+	}
+}
+
+// Close closes the connections that no query uses, and the others as soon as
+// their queries have ended. Exchange goes on working, without keeping any.
 func (c *Client) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	c.mu.Unlock()
+	c.closing.Wait()
 	c.transport.CloseIdleConnections()
 	return nil
 }

@@ -3,16 +3,22 @@ package doh
 import (
 	"context"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
 
 	"usersock/resolver"
 	"usersock/stack/endpoint"
@@ -55,8 +61,13 @@ func answer(t *testing.T, proto string) http.HandlerFunc {
 	dns := dnszone.NewServer(zone)
 	return func(w http.ResponseWriter, r *http.Request) {
 		query, err := io.ReadAll(r.Body)
-		if err != nil || r.Method != "POST" || r.URL.Path != "/dns-query" || r.Host != "example.com" ||
-			r.Header.Get("Content-Type") != mediaType || r.Proto != proto || query[0] != 0 || query[1] != 0 {
+		contentType := mediaType
+		if r.Method == "GET" {
+			query, err = base64.RawURLEncoding.DecodeString(r.URL.Query().Get("dns"))
+			contentType = ""
+		}
+		if err != nil || r.URL.Path != "/dns-query" || r.Host != "example.com" ||
+			r.Header.Get("Content-Type") != contentType || r.Header.Get("Accept") != mediaType || r.Proto != proto || query[0] != 0 || query[1] != 0 {
 			t.Errorf("%s %s %s %v, % x, %v", r.Proto, r.Method, r.URL, r.Header, query, err)
 		}
 		w.Header().Set("Content-Type", mediaType)
@@ -85,12 +96,22 @@ func lookup(t *testing.T, cfg Config) (string, error) {
 }
 
 func TestResolver(t *testing.T) {
-	for _, http2 := range []bool{true, false} {
+	for _, kind := range []struct{ http2, get bool }{{true, false}, {false, false}, {true, true}, {false, true}} {
+		http2 := kind.http2
 		proto := "HTTP/1.1"
 		if http2 {
 			proto = "HTTP/2.0"
 		}
-		cfg := serve(t, http2, answer(t, proto))
+		methods := map[string]int{}
+		next := answer(t, proto)
+		cfg := serve(t, http2, func(w http.ResponseWriter, r *http.Request) {
+			methods[r.Method]++
+			next(w, r)
+		})
+		cfg.Get = kind.get
+		if kind.get {
+			cfg.URL += "{?dns}"
+		}
 		var dials atomic.Int32
 		cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 			dials.Add(1)
@@ -98,6 +119,13 @@ func TestResolver(t *testing.T) {
 		}
 		if ip, err := lookup(t, cfg); ip != "192.0.2.1" || err != nil || dials.Load() != 1 {
 			t.Errorf("%s: %s, %v after %d dials", proto, ip, err, dials.Load())
+		}
+		want := map[string]int{"POST": 3}
+		if kind.get {
+			want = map[string]int{"GET": 3}
+		}
+		if !maps.Equal(methods, want) {
+			t.Errorf("methods %v, want %v", methods, want)
 		}
 	}
 }
@@ -121,6 +149,128 @@ func TestCertificates(t *testing.T) {
 	if ip, err := lookup(t, second); ip != "192.0.2.1" {
 		t.Errorf("second server: %s, %v", ip, err)
 	}
+}
+
+// TestAge: what a cache on the way kept is older by that (RFC 8484, section 5.1).
+func TestAge(t *testing.T) {
+	zone, err := dnszone.Parse("@ SOA a b 1 2 3 4 60\nwww 100 A 192.0.2.1\nwww 20 A 192.0.2.2\n", "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dns := dnszone.NewServer(zone)
+	cfg := serve(t, true, func(w http.ResponseWriter, r *http.Request) {
+		query, _ := io.ReadAll(r.Body)
+		w.Header().Set("Content-Type", mediaType)
+		w.Header().Set("Age", "30")
+		w.Write(dns.Answer(query, false))
+	})
+	c, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	reply, err := c.Exchange(context.Background(), []byte(question))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m dnsmessage.Message
+	if err := m.Unpack(reply); err != nil {
+		t.Fatal(err)
+	}
+	var ttls []uint32
+	for _, rr := range m.Answers {
+		ttls = append(ttls, rr.Header.TTL)
+	}
+	slices.Sort(ttls)
+	if !slices.Equal(ttls, []uint32{0, 70}) {
+		t.Errorf("TTLs %v, want 0 and 70", ttls)
+	}
+}
+
+// FuzzGrow: no message makes it panic, and none is made longer lived.
+func FuzzGrow(f *testing.F) {
+	f.Add([]byte(question), uint32(3))
+	f.Add([]byte("\x00\x07\x81\x80\x00\x00\x00\x01\x00\x00\x00\x00\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x09\x00\x01x"), uint32(3))
+	f.Fuzz(func(t *testing.T, msg []byte, seconds uint32) {
+		var before, after dnsmessage.Message
+		first := before.Unpack(msg)
+		if grow(msg, seconds) != nil || first != nil {
+			return
+		}
+		if err := after.Unpack(msg); err != nil {
+			t.Fatalf("cannot be read any more: %v", err)
+		}
+		for i, rr := range after.Answers {
+			if rr.Header.Type != dnsmessage.TypeOPT && rr.Header.TTL != before.Answers[i].Header.TTL-min(before.Answers[i].Header.TTL, seconds) {
+				t.Fatalf("TTL %d of %d after %d", rr.Header.TTL, before.Answers[i].Header.TTL, seconds)
+			}
+		}
+	})
+}
+
+// TestIdle: connections are closed when the clock says that they were idle.
+func TestIdle(t *testing.T) {
+	cfg := serve(t, true, answer(t, "HTTP/2.0"))
+	clock := &handClock{Clock: endpoint.SystemClock()}
+	cfg.Clock = clock
+	closed := make(chan struct{}, 1)
+	dial := cfg.Dial
+	cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		return closeTeller{conn, closed}, err
+	}
+	c, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range 2 {
+		if _, err := c.Exchange(context.Background(), []byte(question)); err != nil {
+			t.Fatal(err)
+		}
+		clock.fire()
+		<-closed
+	}
+}
+
+// handClock runs its last timer when it is told to.
+type handClock struct {
+	endpoint.Clock
+	mu sync.Mutex
+	f  func()
+}
+
+func (c *handClock) AfterFunc(_ time.Duration, f func()) endpoint.Timer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.f = f
+	return handTimer{}
+}
+
+func (c *handClock) fire() {
+	c.mu.Lock()
+	f := c.f
+	c.mu.Unlock()
+	f()
+}
+
+type handTimer struct{}
+
+func (handTimer) Stop() bool          { return true }
+func (handTimer) Reset(time.Duration) {}
+
+// closeTeller tells when it is closed.
+type closeTeller struct {
+	net.Conn
+	closed chan struct{}
+}
+
+func (c closeTeller) Close() error {
+	select {
+	case c.closed <- struct{}{}:
+	default:
+	}
+	return c.Conn.Close()
 }
 
 func TestBadReplies(t *testing.T) {

@@ -1,34 +1,38 @@
 // Package dot carries DNS over TLS, RFC 7858, for a resolver: the method
 // [Client.Exchange] goes into resolver.Config.Exchange.
 //
-// The client dials with the Dial function it is given and checks certificates
-// at the time of the clock it is given. It sets no timers: the context of each
-// call ends it. Connections are kept for further queries; one that the server
-// has closed meanwhile is replaced. It does not fall back to plain DNS.
+// The client dials with the Dial function it is given; time-outs and the
+// validity of certificates go by the clock it is given. Each server has one
+// connection at a time, on which queries are pipelined and which is kept for
+// further ones until it was idle for ten seconds.
+//
+// Who the server is decides the Config: its name, certified by RootCAs; or a
+// key of its own (Pins); or, with Opportunistic, nobody checks. Only then is
+// there a way back to plain DNS, and only if Fallback is set.
 package dot
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
-	"sync"
+	"slices"
+	"sync/atomic"
 	"time"
 
+	"usersock/resolver/internal/stream"
 	"usersock/stack/endpoint"
 )
 
 // Port is the port of DNS over TLS.
 const Port = 853
 
-// maxIdle is the number of connections that wait for further queries: one
-// lookup asks two questions at a time.
-const maxIdle = 2
+// idle is how long a connection is kept for further queries.
+const idle = 10 * time.Second
 
 // Config is what a Client works with.
 type Config struct {
@@ -47,68 +51,88 @@ type Config struct {
 	// because that would be the machine's own.
 	RootCAs *x509.CertPool
 
-	// Clock gives the time at which certificates must be valid. Unset, the
-	// machine's.
+	// Pins are SHA-256 hashes of the servers' public keys
+	// (SubjectPublicKeyInfo), RFC 7858, section 4.2. A server must have one of
+	// them, besides a certificate by RootCAs if those are set.
+	Pins [][sha256.Size]byte
+
+	// Opportunistic takes any certificate (RFC 7858, section 4.1): that keeps
+	// listeners out, not a forger in between. RootCAs and Pins are not used.
+	Opportunistic bool
+
+	// Fallback, with Opportunistic, carries a query that no server could be
+	// asked over TLS, such as the Exchange method of another resolver.
+	Fallback func(ctx context.Context, query []byte) ([]byte, error)
+
+	// Clock gives the time at which certificates must be valid, and the timers
+	// of idle connections. Unset, the machine's.
 	Clock endpoint.Clock
 }
 
 // Client asks servers over TLS. Its methods may be called from any goroutine.
 type Client struct {
-	cfg Config
-
-	mu     sync.Mutex
-	closed bool
-	idle   []net.Conn // the last used one last
+	cfg     Config
+	streams []*stream.Client // one a server
+	first   atomic.Uint32    // the server that answered last
 }
 
-// New returns a client for cfg. Dial, Servers and RootCAs are needed.
+// New returns a client for cfg. Dial and Servers are needed, and one of RootCAs,
+// Pins and Opportunistic.
 func New(cfg Config) (*Client, error) {
 	switch {
 	case cfg.Dial == nil:
 		return nil, errors.New("dot: Config.Dial is not set")
 	case len(cfg.Servers) == 0:
 		return nil, errors.New("dot: Config.Servers is empty")
-	case cfg.RootCAs == nil:
-		return nil, errors.New("dot: Config.RootCAs is not set")
+	case cfg.RootCAs == nil && len(cfg.Pins) == 0 && !cfg.Opportunistic:
+		return nil, errors.New("dot: none of Config.RootCAs, Pins and Opportunistic is set")
+	case cfg.Fallback != nil && !cfg.Opportunistic:
+		return nil, errors.New("dot: Config.Fallback is for Opportunistic alone")
 	}
-	servers := make([]netip.AddrPort, len(cfg.Servers))
+	if cfg.Clock == nil {
+		cfg.Clock = endpoint.SystemClock()
+	}
+	cfg.Servers = slices.Clone(cfg.Servers)
+	c := &Client{cfg: cfg}
 	for i, s := range cfg.Servers {
 		if !s.Addr().IsValid() {
 			return nil, fmt.Errorf("dot: Config.Servers[%d] is no address", i)
 		}
 		if s.Port() == 0 {
 			s = netip.AddrPortFrom(s.Addr(), Port)
+			cfg.Servers[i] = s
 		}
-		servers[i] = s
+		c.streams = append(c.streams, stream.New(stream.Config{
+			Dial:  func(ctx context.Context) (net.Conn, error) { return c.dial(ctx, s) },
+			Clock: cfg.Clock,
+			Idle:  idle,
+		}))
 	}
-	cfg.Servers = servers
-	if cfg.Clock == nil {
-		cfg.Clock = endpoint.SystemClock()
-	}
-	return &Client{cfg: cfg}, nil
+	return c, nil
 }
 
-// Exchange sends one DNS message and returns the reply.
+// Exchange sends one DNS message and returns the reply. It begins with the
+// server that answered last; one that failed comes last the next time.
 func (c *Client) Exchange(ctx context.Context, query []byte) ([]byte, error) {
-	if conn := c.take(); conn != nil {
-		if reply, err := c.over(ctx, conn, query); err == nil || ctx.Err() != nil {
-			return reply, err
-		}
-		// The server may have closed it while it was idle (RFC 7858, 3.4).
-	}
 	var failures []error
-	for _, server := range c.cfg.Servers {
-		conn, err := c.dial(ctx, server)
+	n := uint32(len(c.streams))
+	first := c.first.Load()
+	for i := range n {
+		at := (first + i) % n
+		reply, err := c.streams[at].Exchange(ctx, query)
 		if err == nil {
-			var reply []byte
-			if reply, err = c.over(ctx, conn, query); err == nil {
-				return reply, nil
-			}
+			c.first.Store(at)
+			return reply, nil
 		}
-		failures = append(failures, fmt.Errorf("DNS over TLS with %v: %w", server, err))
+		failures = append(failures, fmt.Errorf("DNS over TLS with %v: %w", c.cfg.Servers[at], err))
 		if ctx.Err() != nil {
-			break
+			// Whoever comes next, or this caller again, begins elsewhere.
+			c.first.CompareAndSwap(first, (at+1)%n)
+			return nil, errors.Join(failures...)
 		}
+	}
+	if c.cfg.Fallback != nil {
+		return c.cfg.Fallback(ctx, query)
 	}
 	return nil, errors.Join(failures...)
 }
@@ -118,99 +142,67 @@ func (c *Client) dial(ctx context.Context, server netip.AddrPort) (net.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	name := c.cfg.ServerName
-	if name == "" {
-		name = server.Addr().WithZone("").String()
-	}
-	conn := tls.Client(raw, &tls.Config{
-		RootCAs: c.cfg.RootCAs, ServerName: name, Time: c.cfg.Clock.Now,
-		NextProtos: []string{"dot"}, MinVersion: tls.VersionTLS12,
-	})
-	defer watch(ctx, raw)()
-	if err := conn.HandshakeContext(ctx); err != nil {
+	conn := tls.Client(raw, c.tlsConfig(server))
+	if err := handshake(ctx, conn, raw); err != nil {
 		raw.Close()
 		return nil, err
 	}
 	return conn, nil
 }
 
-// over asks on one connection, which is then kept or closed.
-func (c *Client) over(ctx context.Context, conn net.Conn, query []byte) ([]byte, error) {
-	stop := watch(ctx, conn)
-	reply, err := roundTrip(conn, query)
-	stop()
-	if err != nil || ctx.Err() != nil || !c.keep(conn) {
-		conn.Close()
+func (c *Client) tlsConfig(server netip.AddrPort) *tls.Config {
+	name := c.cfg.ServerName
+	if name == "" {
+		name = server.Addr().WithZone("").String()
 	}
-	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
+	cfg := &tls.Config{
+		RootCAs: c.cfg.RootCAs, ServerName: name, Time: c.cfg.Clock.Now,
+		NextProtos: []string{"dot"}, MinVersion: tls.VersionTLS12,
 	}
-	return reply, err
+	if c.cfg.Opportunistic {
+		cfg.InsecureSkipVerify = true
+		return cfg
+	}
+	if len(c.cfg.Pins) > 0 {
+		cfg.InsecureSkipVerify = c.cfg.RootCAs == nil // the pin alone says who it is
+		cfg.VerifyConnection = c.checkPin
+	}
+	return cfg
 }
 
-func roundTrip(conn net.Conn, query []byte) ([]byte, error) {
-	framed := binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(query)), uint16(len(query)))
-	if _, err := conn.Write(append(framed, query...)); err != nil {
-		return nil, err
-	}
-	var size [2]byte
-	if _, err := io.ReadFull(conn, size[:]); err != nil {
-		return nil, err
-	}
-	reply := make([]byte, binary.BigEndian.Uint16(size[:]))
-	if _, err := io.ReadFull(conn, reply); err != nil {
-		return nil, err
-	}
-	return reply, nil
-}
+// ErrPin says that a server has none of the keys of Config.Pins.
+var ErrPin = errors.New("the server's key is none of those that are pinned")
 
-// watch lets the end of ctx wake whoever waits on conn, until stop is called.
-func watch(ctx context.Context, conn net.Conn) (stop func()) {
-	woken := make(chan struct{})
-	unwatch := context.AfterFunc(ctx, func() {
-		conn.SetDeadline(time.Unix(1, 0)) // in the past by any clock
-		close(woken)
-	})
-	return func() {
-		if !unwatch() {
-			<-woken
-		}
-	}
-}
-
-func (c *Client) take() net.Conn {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n := len(c.idle)
-	if n == 0 {
+func (c *Client) checkPin(state tls.ConnectionState) error {
+	leaf := state.PeerCertificates[0] // crypto/tls lets no server have none
+	if slices.Contains(c.cfg.Pins, sha256.Sum256(leaf.RawSubjectPublicKeyInfo)) {
 		return nil
 	}
-	conn := c.idle[n-1]
-	c.idle = c.idle[:n-1]
-	return conn
+	return ErrPin
 }
 
-func (c *Client) keep(conn net.Conn) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed || len(c.idle) >= maxIdle {
-		return false
+// handshake ends with ctx: the deadline in the past wakes it.
+func handshake(ctx context.Context, conn *tls.Conn, raw net.Conn) error {
+	woken := make(chan struct{})
+	unwatch := context.AfterFunc(ctx, func() {
+		raw.SetDeadline(time.Unix(1, 0)) // in the past by any clock
+		close(woken)
+	})
+	err := conn.HandshakeContext(ctx)
+	if !unwatch() {
+		<-woken
 	}
-	c.idle = append(c.idle, conn)
-	return true
+	if cause := context.Cause(ctx); cause != nil {
+		return cause // the deadline may be set
+	}
+	return err
 }
 
-// Close closes the connections that no query uses; those in use are closed
-// when their query ends. Exchange goes on working, without keeping any.
+// Close closes the connections, and returns when nothing of the client runs any
+// more. Exchange fails from then on.
 func (c *Client) Close() error {
-	c.mu.Lock()
-	c.closed = true
-	idle := c.idle
-	c.idle = nil
-	c.mu.Unlock()
-	var failures []error
-	for _, conn := range idle {
-		failures = append(failures, conn.Close())
+	for _, s := range c.streams {
+		s.Close()
 	}
-	return errors.Join(failures...)
+	return nil
 }

@@ -2,6 +2,7 @@ package dot
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -10,11 +11,13 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"usersock/resolver"
+	"usersock/resolver/internal/stream"
 	"usersock/stack/endpoint"
 	"usersock/testnet/dnszone"
 )
@@ -26,6 +29,8 @@ type laterClock struct {
 }
 
 func (c laterClock) Now() time.Time { return c.Clock.Now().Add(c.by) }
+
+const question = "\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x04test\x00\x00\x01\x00\x01"
 
 // serve starts a server on the loopback of this machine's kernel, with a
 // certificate for example.com.
@@ -132,12 +137,117 @@ func TestClosedWhileIdle(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	query := []byte("\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x04test\x00\x00\x01\x00\x01")
+	query := []byte(question)
 	for range 3 {
 		if reply, err := c.Exchange(context.Background(), query); err != nil || !strings.Contains(string(reply), "\xc0\x00\x02\x01") {
 			t.Errorf("% x, %v", reply, err)
 		}
 		last.Close()
+	}
+}
+
+// TestPins: a server is known by its key, with a certificate by an authority or
+// without.
+func TestPins(t *testing.T) {
+	addr, roots, _ := serve(t)
+	leaf, err := tls.Dial("tcp", addr.String(), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := sha256.Sum256(leaf.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
+	leaf.Close()
+	other := key
+	other[0]++
+	for _, c := range []struct {
+		what string
+		cfg  Config
+		want any // a type of error, ErrPin or nil
+	}{
+		{"the key", Config{Pins: [][32]byte{other, key}}, nil},
+		{"another key", Config{Pins: [][32]byte{other}}, ErrPin},
+		{"the key and the authority", Config{Pins: [][32]byte{key}, RootCAs: roots, ServerName: "example.com"}, nil},
+		{"the key and another name", Config{Pins: [][32]byte{key}, RootCAs: roots, ServerName: "elsewhere.test"}, new(x509.HostnameError)},
+		{"another key and the authority", Config{Pins: [][32]byte{other}, RootCAs: roots, ServerName: "example.com"}, ErrPin},
+		{"opportunistic", Config{Opportunistic: true, Pins: [][32]byte{other}}, nil},
+	} {
+		c.cfg.Dial = new(net.Dialer).DialContext
+		c.cfg.Servers = []netip.AddrPort{addr}
+		client, err := New(c.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = client.Exchange(context.Background(), []byte(question))
+		switch want := c.want.(type) {
+		case nil:
+			if err != nil {
+				t.Errorf("%s: %v", c.what, err)
+			}
+		case error:
+			if !errors.Is(err, want) && !errors.As(err, c.want) {
+				t.Errorf("%s: %v", c.what, err)
+			}
+		}
+		client.Close()
+	}
+}
+
+// TestFallback: only who asked for it gets back to plain DNS.
+func TestFallback(t *testing.T) {
+	used := 0
+	cfg := Config{
+		Dial:    func(context.Context, string, string) (net.Conn, error) { return nil, endpoint.ECONNREFUSED },
+		Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:0")}, Opportunistic: true,
+	}
+	for _, with := range []bool{false, true} {
+		if with {
+			cfg.Fallback = func(context.Context, []byte) ([]byte, error) { used++; return nil, nil }
+		}
+		c, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Exchange(context.Background(), []byte(question)); (err == nil) != with || (used > 0) != with {
+			t.Errorf("with a way back %v: %v", with, err)
+		}
+		c.Close()
+	}
+	cfg.Opportunistic, cfg.RootCAs = false, x509.NewCertPool()
+	if _, err := New(cfg); err == nil {
+		t.Error("a strict client has a way back")
+	}
+}
+
+// TestPipelined: many queries wait on one connection at the same time.
+func TestPipelined(t *testing.T) {
+	addr, roots, _ := serve(t)
+	var dials atomic.Int32
+	c, err := New(Config{
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			dials.Add(1)
+			return new(net.Dialer).DialContext(ctx, network, address)
+		},
+		Servers: []netip.AddrPort{addr}, ServerName: "example.com", RootCAs: roots,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wait sync.WaitGroup
+	for range 64 {
+		wait.Go(func() {
+			// All of them have one ID, and each gets it back.
+			reply, err := c.Exchange(context.Background(), []byte(question))
+			if err != nil || reply[0] != 0 || reply[1] != 7 {
+				t.Errorf("% x, %v", reply, err)
+			}
+		})
+	}
+	wait.Wait()
+	if n := dials.Load(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+	c.Close()
+	if _, err := c.Exchange(context.Background(), []byte(question)); !errors.Is(err, stream.ErrClosed) {
+		t.Errorf("after Close: %v", err)
 	}
 }
 
@@ -159,7 +269,7 @@ func TestCancel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Exchange(ctx, []byte("x")); !errors.Is(err, context.Canceled) {
+	if _, err := c.Exchange(ctx, []byte(question)); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }
