@@ -5,8 +5,10 @@ import (
 	"net/netip"
 	"testing"
 
+	"usersock/resolver"
 	. "usersock/sockapi"
 	"usersock/stack/endpoint"
+	"usersock/testnet/dnszone"
 )
 
 // rawPair returns two endpoints without a socket layer: what the calls above
@@ -198,4 +200,44 @@ func allocs(f func()) float64 {
 		least = min(least, testing.AllocsPerRun(300, f))
 	}
 	return least
+}
+
+// TestNameAllocations: a name in the cache costs its result alone, also where
+// its addresses have to be sorted by the stack's own; and a change of the stack
+// is seen.
+func TestNameAllocations(t *testing.T) {
+	a, b := hosts(t)
+	zone, err := dnszone.Parse("@ 300 SOA a b 1 2 3 4 60\nwww 300 A 198.51.100.1\nwww 300 A 192.0.2.200\nwww 300 AAAA 2001:db8::99\n", "example")
+	check(t, err)
+	packets, err := b.ListenPacket("udp", ":53")
+	check(t, err)
+	done := make(chan error, 1)
+	go func() { done <- dnszone.NewServer(zone).Serve(packets) }()
+	defer func() { packets.Close(); check(t, <-done) }()
+	n, err := New(Config{Stack: a.Stack(), Resolver: resolver.Config{Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.2:53")}}})
+	check(t, err)
+	defer n.Close()
+	r := n.Resolver()
+	first := func() string {
+		infos, err := r.Getaddrinfo(bg, "www.example.", "80", AF_INET, SOCK_STREAM, 0, 0)
+		check(t, err)
+		return infos[0].Addr.IP.String()
+	}
+	if got := first(); got != "192.0.2.200" {
+		t.Errorf("first address %s, want the one that can be reached", got)
+	}
+	for name, lookup := range map[string]func(){
+		"Getaddrinfo": func() { r.Getaddrinfo(bg, "www.example.", "80", 0, SOCK_STREAM, 0, 0) },
+		"LookupNetIP": func() { r.LookupNetIP(bg, "ip", "www.example.") },
+	} {
+		lookup()
+		if got := testing.AllocsPerRun(200, lookup); got > 1 {
+			t.Errorf("%s: %v allocations", name, got)
+		}
+	}
+	check(t, a.Stack().RemoveAddr("eth0", netip.MustParsePrefix("192.0.2.1/24")))
+	check(t, a.Stack().AddAddr("eth0", netip.MustParsePrefix("198.51.100.9/24")))
+	if got := first(); got != "198.51.100.1" {
+		t.Errorf("first address %s after a change of the stack's", got)
+	}
 }

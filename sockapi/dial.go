@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"usersock/resolver"
 	"usersock/stack/endpoint"
 )
 
@@ -90,9 +91,11 @@ func (n *Net) Dial(network, address string) (net.Conn, error) {
 // DialContext connects to an address, as (*net.Dialer).DialContext does. The
 // networks are tcp, udp (also with 4 or 6 behind), unix, unixgram and
 // unixpacket, and ip:proto, ip4:proto and ip6:proto of raw sockets, where the
-// protocol is a number or a name and the address has no port. Names are resolved by this Net's resolver, and their addresses
-// tried one after the other; an empty host is the loopback address. The result
-// is a [*Conn] or a [*PacketConn].
+// protocol is a number or a name and the address has no port. Names are resolved
+// by this Net's resolver. Over TCP the next of their addresses is tried when the
+// one before fails or after 250 ms, and the first connection wins (Happy Eyeballs,
+// RFC 8305); the others take the first that connects. An empty host is the
+// loopback address. The result is a [*Conn] or a [*PacketConn].
 func (n *Net) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	nw, err := n.findNetwork(network)
 	if err != nil {
@@ -108,24 +111,48 @@ func (n *Net) DialContext(ctx context.Context, network, address string) (net.Con
 		}
 		return nil, dialError(network, &net.UnixAddr{Name: address, Net: network}, err)
 	}
-	targets, err := n.targets(ctx, nw, address, 0)
-	if err != nil {
+	s, last, err := n.dialTo(ctx, nw, address)
+	switch {
+	case err == nil:
+		s.tune()
+		return s.goConn(last), nil
+	case last == (endpoint.Addr{}): // no attempt was made
 		return nil, dialError(network, nil, err)
 	}
+	return nil, dialError(network, n.goAddr(nw.kind(), last), err)
+}
+
+// dialTo connects to host:port. The address is the one that was tried last.
+func (n *Net) dialTo(ctx context.Context, nw network, address string) (*Socket, endpoint.Addr, error) {
+	if _, err := netip.ParseAddrPort(address); err != nil && nw.typ == SOCK_STREAM {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, endpoint.Addr{}, err
+		}
+		return n.race(ctx, nw, func(ctx context.Context, early func([]endpoint.Addr)) ([]endpoint.Addr, error) {
+			return n.lookUp(ctx, nw, host, port, 0, early)
+		})
+	}
+	targets, err := n.targets(ctx, nw, address, 0)
+	if err != nil {
+		return nil, endpoint.Addr{}, err
+	}
+	return n.dialInOrder(ctx, nw, targets)
+}
+
+// dialInOrder tries one address after the other.
+func (n *Net) dialInOrder(ctx context.Context, nw network, targets []endpoint.Addr) (s *Socket, last endpoint.Addr, err error) {
 	var all []error
-	var last endpoint.Addr
 	for _, last = range targets {
-		s, err := n.dialOne(ctx, nw, last)
-		if err == nil {
-			s.tune()
-			return s.goConn(last), nil
+		if s, err = n.dialOne(ctx, nw, last); err == nil {
+			return s, last, nil
 		}
 		all = append(all, cause(err))
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	return nil, dialError(network, n.goAddr(nw.kind(), last), lastOf(all))
+	return nil, last, lastOf(all)
 }
 
 // goConn is the adapter that fits the type of a socket that was connected to an
@@ -193,8 +220,16 @@ func (n *Net) targets(ctx context.Context, nw network, address string, flags int
 			return []endpoint.Addr{a}, err
 		}
 	}
+	return n.lookUp(ctx, nw, host, port, flags, nil)
+}
+
+// lookUp asks the resolver for the addresses of a host, see lookupFunc.
+func (n *Net) lookUp(ctx context.Context, nw network, host, port string, flags int, early func([]endpoint.Addr)) ([]endpoint.Addr, error) {
 	if port == "" {
 		port = "0"
+	}
+	if early != nil {
+		ctx = resolver.WithEarly(ctx, func(infos []resolver.AddrInfo) { early(addrsOf(infos)) })
 	}
 	typ := nw.typ
 	if typ == SOCK_RAW {
@@ -204,14 +239,18 @@ func (n *Net) targets(ctx context.Context, nw network, address string, flags int
 	if err != nil {
 		return nil, err
 	}
+	if len(infos) == 0 {
+		return nil, &Gaierror{Code: EAI_NONAME, Name: host}
+	}
+	return addrsOf(infos), nil
+}
+
+func addrsOf(infos []resolver.AddrInfo) []endpoint.Addr {
 	list := make([]endpoint.Addr, len(infos))
 	for i, info := range infos {
 		list[i] = info.Addr
 	}
-	if len(list) == 0 {
-		return nil, &Gaierror{Code: EAI_NONAME, Name: host}
-	}
-	return list, nil
+	return list
 }
 
 // Listen listens on a tcp, tcp4, tcp6, unix or unixpacket address, as

@@ -2,9 +2,9 @@ package sockapi
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"strconv"
+	"sync/atomic"
 
 	"usersock/resolver"
 	"usersock/stack/endpoint"
@@ -132,7 +132,7 @@ func (n *Net) newResolver(cfg resolver.Config) (*resolver.Resolver, error) {
 		cfg.Dial = n.dialServer
 	}
 	if cfg.Host == nil {
-		cfg.Host = hostView{n}
+		cfg.Host = &hostView{n: n}
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = n.clock
@@ -148,25 +148,46 @@ func (n *Net) newResolver(cfg resolver.Config) (*resolver.Resolver, error) {
 	return resolver.New(cfg)
 }
 
-// dialServer connects to a name server by its address: no name is looked up
-// on the way to look one up.
-func (n *Net) dialServer(ctx context.Context, network, address string) (net.Conn, error) {
-	if _, err := netip.ParseAddrPort(address); err != nil {
-		return nil, &ValueError{Op: "dial", Msg: "name server " + strconv.Quote(address) + " is no address with a port"}
-	}
-	return n.DialContext(ctx, network, address)
+// hostView is what the resolver sees of the stack. It keeps the list of addresses
+// until the stack changes: netstack takes some forty allocations to make it.
+type hostView struct {
+	n    *Net
+	last atomic.Pointer[hostAddresses]
 }
 
-// hostView is what the resolver sees of the stack.
-type hostView struct{ n *Net }
+type hostAddresses struct {
+	version    uint64
+	list       []resolver.Address
+	has4, has6 bool // besides loopback addresses
+}
 
-func (h hostView) Hostname() string { return h.n.stack.Hostname() }
+var _ resolver.Versioned = (*hostView)(nil)
 
-func (h hostView) Addresses() []resolver.Address {
-	var list []resolver.Address
+func (h *hostView) Hostname() string { return h.n.stack.Hostname() }
+
+func (h *hostView) Version() uint64 { return h.n.stack.Version() }
+
+func (h *hostView) Addresses() []resolver.Address { return h.addresses().list }
+
+func (h *hostView) has(v4 bool) bool {
+	if a := h.addresses(); v4 {
+		return a.has4
+	} else {
+		return a.has6
+	}
+}
+
+func (h *hostView) addresses() *hostAddresses {
+	version := h.Version()
+	if last := h.last.Load(); last != nil && last.version == version {
+		return last
+	}
+	a := &hostAddresses{version: version}
 	for _, in := range h.n.stack.Interfaces() {
 		for _, p := range in.Addrs {
-			list = append(list, resolver.Address{
+			a.has4 = a.has4 || !p.Addr().IsLoopback() && p.Addr().Is4()
+			a.has6 = a.has6 || !p.Addr().IsLoopback() && p.Addr().Is6()
+			a.list = append(a.list, resolver.Address{
 				Prefix:    p,
 				Index:     uint32(in.Index),
 				Interface: in.Name,
@@ -174,19 +195,26 @@ func (h hostView) Addresses() []resolver.Address {
 			})
 		}
 	}
-	return list
+	h.last.Store(a)
+	return a
 }
 
-func (h hostView) Source(dst netip.Addr) (netip.Addr, bool) {
-	scope, _ := strconv.Atoi(dst.Zone())
+func (h *hostView) Source(dst netip.Addr) (netip.Addr, bool) {
+	scope := 0
+	if zone := dst.Zone(); zone != "" {
+		scope, _ = strconv.Atoi(zone)
+	}
+	if !h.has(dst.Unmap().Is4()) && !dst.Unmap().IsLoopback() {
+		return netip.Addr{}, false // what netstack finds in some ten allocations
+	}
 	return h.n.stack.Source(dst, scope)
 }
 
-func (h hostView) InterfaceIndex(name string) (uint32, bool) {
+func (h *hostView) InterfaceIndex(name string) (uint32, bool) {
 	index, ok := h.n.stack.InterfaceIndex(name)
 	return uint32(index), ok
 }
 
-func (h hostView) InterfaceName(index uint32) (string, bool) {
+func (h *hostView) InterfaceName(index uint32) (string, bool) {
 	return h.n.stack.InterfaceName(int(index))
 }

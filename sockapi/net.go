@@ -74,8 +74,8 @@ func (n *Net) Stack() *stack.Stack { return n.stack }
 func (n *Net) Resolver() *resolver.Resolver { return n.resolver }
 
 // Close closes every descriptor of this Net, as the end of a process does:
-// blocked calls return, and later ones fail as on closed sockets. The Stack
-// stays open. Closing twice is harmless.
+// blocked calls return, and later ones fail as on closed sockets. The resolver is
+// closed too. The Stack stays open. Closing twice is harmless.
 func (n *Net) Close() error {
 	n.mu.Lock()
 	n.closed = true
@@ -87,7 +87,7 @@ func (n *Net) Close() error {
 			d.end() // an error says that another goroutine is closing it
 		}
 	}
-	return nil
+	return n.resolver.Close()
 }
 
 // Getdefaulttimeout returns the timeout of new sockets: Forever, 0
