@@ -40,8 +40,9 @@ type world struct {
 	stacks [2]*stack.Stack
 	nets   [2]*sockapi.Net
 	mu     sync.Mutex
-	ends   [2]*virtual.Port // guarded by mu: carry reads them
-	begin  []func()         // what task was given, until the driver runs
+	ends   [2]*virtual.Port                 // guarded by mu: carry reads them
+	begin  []func()                         // what task was given, until the driver runs
+	tap    func(host int, p virtual.Packet) // sees what the link carries; may be nil
 	tasks  sync.WaitGroup
 
 	// Only the driver's goroutine has these until it has stopped.
@@ -194,6 +195,9 @@ func (w *world) carry(p virtual.Packet) {
 		return
 	}
 	w.packets[host]++
+	if w.tap != nil {
+		w.tap(host, p)
+	}
 	if virtual.Fraction(virtual.Draw(w.seed, 0, host, p.Flow, p.Nth, 0)) < w.wire.loss {
 		w.lost++
 		return
