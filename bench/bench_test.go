@@ -204,3 +204,16 @@ func TestRun(t *testing.T) {
 		t.Errorf("%d lines for pingpong on raw, want 2:\n%s", got, lines)
 	}
 }
+
+// TestNames is the measurement of names, in a moment.
+func TestNames(t *testing.T) {
+	var out bytes.Buffer
+	if err := run([]string{"-names", "-rounds", "1", "-time", "10ms"}, &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Go cold ", "LookupNetIP cold ", "Getaddrinfo cached "} {
+		if strings.Count(out.String(), want) != len(callersOfNames) {
+			t.Errorf("no %q in\n%s", want, &out)
+		}
+	}
+}

@@ -22,6 +22,9 @@
 // MTU of 1500 and of 65520, in both directions. They run in a user and network
 // namespace, so that no privilege is needed and nothing of the machine is touched.
 //
+// With -names it is looking names up that is measured, by this project's resolver
+// and by Go's own over the same link and from the same server (see names.go).
+//
 // A round measures each work once on each system, one after the other, the
 // order turning from round to round, so that a machine that slows down slows
 // all of them. What is compared is the median; the ratios are medians of the
@@ -57,6 +60,7 @@ type options struct {
 	systems []string // likewise
 	lines   string   // file for benchstat, "" for none
 	links   bool     // measure links to the kernel
+	names   bool     // measure looking names up
 	table   []systemKind
 }
 
@@ -70,6 +74,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&only, "only", "", "comma-separated works: "+strings.Join(names(works), " "))
 	f.StringVar(&systems, "systems", "", "comma-separated systems: "+strings.Join(names(systemTable), " ")+"; with -links: "+strings.Join(names(linkTable), " "))
 	f.BoolVar(&o.links, "links", false, "measure links to this machine's kernel instead, in a network namespace of their own")
+	f.BoolVar(&o.names, "names", false, "measure looking names up instead, by this project's resolver and by Go's over the same link")
 	f.StringVar(&o.lines, "o", "", "also write every measurement to this file, for benchstat")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -138,6 +143,9 @@ func run(args []string, stdout, stderr io.Writer) error {
 		if done, err := inNamespace(args); done || err != nil {
 			return err
 		}
+	}
+	if o.names {
+		return measureNames(o, stdout, stderr)
 	}
 	res := results{}
 	for round := range o.rounds {
