@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -268,6 +269,25 @@ func TestTTLCountsFromTheQuestion(t *testing.T) {
 	l.lookup("short.example.")
 	if asked := l.net.asked(); len(asked) != 1 {
 		t.Errorf("asked %q past the TTL", asked)
+	}
+}
+
+// TestTTLAlongTheSearchList: a lookup that has waited for one name of the list
+// does not take the next one from the past.
+func TestTTLAlongTheSearchList(t *testing.T) {
+	l := newLab(t, func(c *Config) { c.ResolvConf += "search slow example\noptions timeout:9\n" })
+	l.server.Intercept = func(q dnszone.Query, honest []byte) []dnszone.Reply {
+		if strings.HasSuffix(q.Name, "slow.") {
+			return []dnszone.Reply{{Message: withRcode(q.Message, 3), After: 6 * time.Second}}
+		}
+		return send(honest)
+	}
+	l.server.AfterFunc = func(d time.Duration, f func()) func() bool { return l.net.clock.AfterFunc(d, f).Stop }
+	l.want(t, "short.example.", "192.0.2.2") // TTL 5
+	l.net.asked()
+	l.want(t, "short", "192.0.2.2")
+	if asked := l.net.asked(); !slices.Contains(asked, "udp short.example. A @192.0.2.53") {
+		t.Errorf("asked %q: an answer past its TTL was used", asked)
 	}
 }
 

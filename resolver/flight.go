@@ -27,10 +27,9 @@ type flight struct {
 // error means that ctx is done.
 func (r *Resolver) ask(ctx context.Context, name string, types []dnsmessage.Type, out []*answer, began time.Duration) error {
 	key := cacheKey{name: lower(name)}
-	now := began
 	for {
 		var claimed, foreign [2]*flight
-		if !r.look(key, types, out, &claimed, &foreign, now) {
+		if !r.look(key, types, out, &claimed, &foreign) {
 			return ctx.Err()
 		}
 		r.askClaimed(ctx, key, types, claimed, out, began)
@@ -54,15 +53,15 @@ func (r *Resolver) ask(ctx context.Context, name string, types []dnsmessage.Type
 		if !missing {
 			return nil
 		}
-		now = r.clock.Monotonic()
 	}
 }
 
 // look takes from the cache what is there, claims what nobody asks and notes
 // what others ask. It reports whether there is anything to wait for.
-func (r *Resolver) look(key cacheKey, types []dnsmessage.Type, out []*answer, claimed, foreign *[2]*flight, now time.Duration) (wait bool) {
+func (r *Resolver) look(key cacheKey, types []dnsmessage.Type, out []*answer, claimed, foreign *[2]*flight) (wait bool) {
 	var anew [2]*flight
 	c := r.cache
+	now := c.clock.Monotonic()
 	c.mu.Lock()
 	for i, t := range types {
 		if out[i] != nil {

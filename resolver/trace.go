@@ -10,7 +10,7 @@ type Event struct {
 	Server  string        // address with port; "" when Config.Exchange carried it
 	Network string        // "udp", "tcp", or "exchange"
 	Name    string        // the name asked for, without the final dot
-	Type    string        // "A", "AAAA" or "PTR"
+	Type    string        // "A", "AAAA", "PTR" and so on
 	Attempt int           // from 1; counts the rounds over all servers
 	RCode   string        // "NOERROR", "NXDOMAIN" and so on; "" without a reply
 	Answers []string      // addresses or names, the CNAME targets before them
