@@ -299,6 +299,38 @@ func TestBadReplies(t *testing.T) {
 	}
 }
 
+// TestEndlessReply: a server that would send 4 GB is cut off.
+func TestEndlessReply(t *testing.T) {
+	for _, http2 := range []bool{true, false} {
+		var sent atomic.Int64
+		ended := make(chan struct{})
+		cfg := serve(t, http2, func(w http.ResponseWriter, _ *http.Request) {
+			defer close(ended)
+			w.Header().Set("Content-Type", mediaType)
+			block := make([]byte, 1<<16)
+			for sent.Load() < 4<<30 {
+				n, err := w.Write(block)
+				sent.Add(int64(n))
+				if err != nil {
+					return
+				}
+			}
+		})
+		c, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Exchange(context.Background(), []byte(question)); err == nil || !strings.Contains(err.Error(), "has 65536 bytes") {
+			t.Errorf("%v", err)
+		}
+		c.Close()
+		<-ended
+		if n := sent.Load(); n > 64<<20 {
+			t.Errorf("HTTP/2 %v: took %d bytes", http2, n)
+		}
+	}
+}
+
 func TestCancel(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cfg := serve(t, true, func(_ http.ResponseWriter, r *http.Request) {
