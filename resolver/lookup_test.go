@@ -18,6 +18,26 @@ import (
 	"usersock/testnet/dnszone"
 )
 
+// goLookups are the lookups of net.Resolver, which a Resolver can stand in for.
+type goLookups interface {
+	LookupHost(ctx context.Context, host string) ([]string, error)
+	LookupIP(ctx context.Context, network, host string) ([]net.IP, error)
+	LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error)
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+	LookupPort(ctx context.Context, network, service string) (int, error)
+	LookupAddr(ctx context.Context, addr string) ([]string, error)
+	LookupCNAME(ctx context.Context, host string) (string, error)
+	LookupTXT(ctx context.Context, name string) ([]string, error)
+	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
+	LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
+	LookupNS(ctx context.Context, name string) ([]*net.NS, error)
+}
+
+var (
+	_ goLookups = (*net.Resolver)(nil)
+	_ goLookups = (*Resolver)(nil)
+)
+
 const recordZone = `
 $TTL 300
 @         SOA ns host 1 3600 600 86400 60
