@@ -69,11 +69,11 @@ func (r *Resolver) inOrder(list []*server, began time.Duration) []*server {
 	if r.conf.rotate {
 		turn = int(r.turn.Add(1)-1) % len(servers)
 	}
-	late := list
+	var late []*server
 	for i := range servers {
 		s := servers[(turn+i)%len(servers)]
 		if down := time.Duration(s.down.Load() - 1); down >= 0 && down < began && began < down+downTime {
-			late = append(late[:len(late):len(late)], s)
+			late = append(late, s)
 			continue
 		}
 		list = append(list, s)
