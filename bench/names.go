@@ -26,9 +26,8 @@ import (
 // a program pays that asks for the same name again. (At 64 callers of one name
 // Go's lookups share one flight, as ours do.)
 //
-// Allocations are those of the whole process: the name server's, which are some
-// 20 a lookup, and netstack's for two sockets and four packets, some 45, are the
-// same for both.
+// Allocations are those of the whole process: the name server's, and netstack's
+// for two sockets and four packets, are the same for both.
 
 // nameServer is a name server that does as little as possible: it answers any A
 // and AAAA question with one address, by changing the query in place.
