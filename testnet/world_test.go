@@ -140,7 +140,7 @@ func (w *world) boot(host int) error {
 		Stack: st,
 		Resolver: resolver.Config{
 			Hosts:      "192.0.2.1 alpha\n192.0.2.2 beta\n",
-			ResolvConf: "nameserver 192.0.2.2\noptions attempts:5 timeout:2\n",
+			ResolvConf: "nameserver 192.0.2.2\noptions attempts:3 timeout:2\n",
 		},
 	})
 	return err
