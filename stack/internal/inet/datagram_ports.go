@@ -197,7 +197,7 @@ func (d *datagram) score(id *packetID) int {
 // find returns the endpoint that a unicast packet, or an ICMP error about one
 // that was sent, is for; nil if there is none. Of endpoints that share their
 // port by SO_REUSEPORT the packet's addresses choose one.
-func (t *portTable) find(id *packetID, seed uint32) *datagram {
+func (t *portTable) find(id *packetID, seed func() uint32) *datagram {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	list := t.ports[id.lport]
@@ -226,7 +226,7 @@ func (t *portTable) find(id *packetID, seed uint32) *datagram {
 			n++
 		}
 	}
-	pick := uint32(uint64(id.hash(seed)) * uint64(n) >> 32)
+	pick := uint32(uint64(id.hash(seed())) * uint64(n) >> 32)
 	for _, d := range list {
 		if d.score(id) == top && d.ops.GetReusePort() {
 			if pick == 0 {

@@ -211,7 +211,7 @@ func (p *Protocols) writeFragments(r *gvstack.Route, params gvstack.NetworkHeade
 		overhead = header.IPv6MinimumSize + header.IPv6FragmentHeaderSize
 	}
 	step := (mtu - overhead) &^ 7
-	id := p.fragmentID.Add(1)
+	id := p.seed() + p.fragmentID.Add(1)
 	for off := 0; off < len(data); off += step {
 		piece := data[off:min(off+step, len(data))]
 		more := off+len(piece) < len(data)

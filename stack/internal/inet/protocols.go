@@ -67,7 +67,7 @@ type Protocols struct {
 	raws         rawList
 	anyRaw       atomic.Bool // a raw socket was ever opened
 	rawSockets   func(endpoint.Cred) bool
-	seed         uint32        // of the choice among SO_REUSEPORT sockets
+	seed         func() uint32 // of the choice among SO_REUSEPORT sockets, and of fragmentID
 	generation   atomic.Uint64 // of routes and addresses
 	paths        pathTable
 	learnt       atomic.Bool   // anything ever got into paths
@@ -100,9 +100,12 @@ func New(cfg Config) *Protocols {
 	if p.rawSockets == nil {
 		p.rawSockets = func(endpoint.Cred) bool { return true }
 	}
-	random := p.stack.SecureRNG()
-	p.seed = random.Uint32()
-	p.fragmentID.Store(random.Uint32())
+	// Nothing is drawn before it is needed: what others draw of a seeded
+	// stack's numbers does not move.
+	p.seed = sync.OnceValue(func() uint32 {
+		random := p.stack.SecureRNG()
+		return random.Uint32()
+	})
 	p.closing.init(p)
 	p.streams.of = func(t *tcpEndpoint) *links[tcpEndpoint] { return &t.live }
 	p.datagrams.of = func(d *datagram) *links[datagram] { return &d.live }
