@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -106,25 +107,32 @@ func Parse(text, origin string) (*Zone, error) {
 		return nil, fmt.Errorf("dnszone: origin: %w", err)
 	}
 	z := newZone(apex)
-	lines, err := tokenize(text)
-	if err != nil {
+	p := parser{add: z.add, origin: apex, ttl: DefaultTTL}
+	if err := p.text(text); err != nil {
 		return nil, fmt.Errorf("dnszone: zone %v: %w", apex, err)
-	}
-	p := parser{zone: z, origin: apex, ttl: DefaultTTL}
-	for _, l := range lines {
-		if err := p.line(l); err != nil {
-			return nil, fmt.Errorf("dnszone: zone %v: line %d: %w", apex, l.number, err)
-		}
 	}
 	return z, nil
 }
 
 type parser struct {
-	zone   *Zone
+	add    func(wireName, record) error
 	origin wireName
 	owner  wireName
 	owned  bool // owner is set
 	ttl    uint32
+}
+
+func (p *parser) text(text string) error {
+	lines, err := tokenize(text)
+	if err != nil {
+		return err
+	}
+	for _, l := range lines {
+		if err := p.line(l); err != nil {
+			return fmt.Errorf("line %d: %w", l.number, err)
+		}
+	}
+	return nil
 }
 
 func (p *parser) line(l line) error {
@@ -164,7 +172,7 @@ func (p *parser) line(l line) error {
 	if err != nil {
 		return fmt.Errorf("%v %s: %w", p.owner, tokens[0].text, err)
 	}
-	return p.zone.add(p.owner, record{typ, ttl, data})
+	return p.add(p.owner, record{typ, ttl, data})
 }
 
 func (p *parser) directive(tokens []token) error {
@@ -229,34 +237,51 @@ const (
 	typeTXT   = 16
 	typeAAAA  = 28
 	typeSRV   = 33
+	typeHINFO = 13
+	typeNAPTR = 35
 	typeDNAME = 39
 	typeOPT   = 41
+	typeDS    = 43
+	typeSSHFP = 44
+	typeRRSIG = 46
+	typeNSEC  = 47
+	typeTLSA  = 52
+	typeIXFR  = 251
+	typeAXFR  = 252
 	typeANY   = 255
 )
 
-// shape says what rdata consists of: n a name, 2 and 4 numbers of that many
-// bytes, a and 6 addresses, t any number of character strings.
+// shape says what rdata consists of: n a name, 1, 2 and 4 numbers of that many
+// bytes, a and 6 addresses, s a character string, t one or more of them, h hex
+// digits, in any number of words, to the end.
 var shapes = map[uint16]string{
 	typeA: "a", typeAAAA: "6", typeNS: "n", typeCNAME: "n", typePTR: "n", typeDNAME: "n",
-	typeSOA: "nn44444", typeMX: "2n", typeSRV: "222n", typeTXT: "t",
+	typeSOA: "nn44444", typeMX: "2n", typeSRV: "222n", typeTXT: "t", typeHINFO: "ss",
+	typeNAPTR: "22sssn", typeDS: "211h", typeSSHFP: "11h", typeTLSA: "111h",
 }
 
 var typeNames = map[string]uint16{
 	"A": typeA, "NS": typeNS, "CNAME": typeCNAME, "SOA": typeSOA, "PTR": typePTR, "MX": typeMX,
 	"TXT": typeTXT, "AAAA": typeAAAA, "SRV": typeSRV, "DNAME": typeDNAME, "OPT": typeOPT, "ANY": typeANY,
+	"HINFO": typeHINFO, "NAPTR": typeNAPTR, "DS": typeDS, "SSHFP": typeSSHFP, "TLSA": typeTLSA,
+	"IXFR": typeIXFR, "AXFR": typeAXFR,
 }
 
 func parseType(s string) (uint16, bool) {
 	s = strings.ToUpper(s)
 	if t, ok := typeNames[s]; ok {
-		return t, t != typeOPT && t != typeANY
+		return t, !questionOnly(t)
 	}
 	if number, ok := strings.CutPrefix(s, "TYPE"); ok {
 		n, err := strconv.ParseUint(number, 10, 16)
-		return uint16(n), err == nil && n != 0
+		return uint16(n), err == nil && n != 0 && !questionOnly(uint16(n))
 	}
 	return 0, false
 }
+
+// questionOnly says that no zone has records of a type: OPT, and those that
+// RFC 6895, section 3.1, keeps for questions.
+func questionOnly(t uint16) bool { return t == typeOPT || 128 <= t && t <= 255 }
 
 // typeText is the mnemonic of a type, or TYPE with its number.
 func typeText(t uint16) string {
@@ -289,44 +314,67 @@ func parseData(typ uint16, tokens []token, origin wireName) ([]byte, error) {
 			}
 			data = append(data, s...)
 		}
+		if len(data) > 0xffff {
+			return nil, errors.New("rdata is longer than 65535 bytes")
+		}
 		return data, nil
+	}
+	if last := len(shape) - 1; shape[last] == 'h' && len(tokens) > last {
+		var digits strings.Builder
+		for _, t := range tokens[last:] {
+			digits.WriteString(t.text)
+		}
+		tokens = append(slices.Clone(tokens[:last]), token{text: digits.String()})
 	}
 	if len(tokens) != len(shape) {
 		return nil, fmt.Errorf("rdata has %d fields and needs %d", len(tokens), len(shape))
 	}
 	for i, t := range tokens {
-		switch shape[i] {
-		case 'n':
-			name, err := parseName(t.text, origin)
-			if err != nil {
-				return nil, err
-			}
-			data = append(append(data, name...), 0)
-		case '2':
-			n, err := strconv.ParseUint(t.text, 10, 16)
-			if err != nil {
-				return nil, fmt.Errorf("%q is no number of 16 bits", t.text)
-			}
-			data = binary.BigEndian.AppendUint16(data, uint16(n))
-		case '4':
-			n, err := strconv.ParseUint(t.text, 10, 32)
-			if err != nil {
-				ttl, ok := parseTTL(t.text)
-				if !ok {
-					return nil, fmt.Errorf("%q is no number of 32 bits", t.text)
-				}
-				n = uint64(ttl)
-			}
-			data = binary.BigEndian.AppendUint32(data, uint32(n))
-		default:
-			ip, err := netip.ParseAddr(t.text)
-			if err != nil || ip.Zone() != "" || ip.Is4() != (shape[i] == 'a') {
-				return nil, fmt.Errorf("%q is no address for type %s", t.text, typeText(typ))
-			}
-			data = append(data, ip.AsSlice()...)
+		field, err := parseField(shape[i], t.text, typ, origin)
+		if err != nil {
+			return nil, err
 		}
+		data = append(data, field...)
+	}
+	if len(data) > 0xffff {
+		return nil, errors.New("rdata is longer than 65535 bytes")
 	}
 	return data, nil
+}
+
+// parseField makes one field of rdata.
+func parseField(shape byte, text string, typ uint16, origin wireName) ([]byte, error) {
+	switch shape {
+	case 'n':
+		name, err := parseName(text, origin)
+		return append([]byte(name), 0), err
+	case 's':
+		return characterString(text)
+	case 'h':
+		return hex.DecodeString(text)
+	case '1', '2':
+		bits := 8 * int(shape-'0')
+		n, err := strconv.ParseUint(text, 10, bits)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no number of %d bits", text, bits)
+		}
+		return binary.BigEndian.AppendUint16(nil, uint16(n))[2-bits/8:], nil
+	case '4':
+		n, err := strconv.ParseUint(text, 10, 32)
+		if err != nil {
+			ttl, ok := parseTTL(text)
+			if !ok {
+				return nil, fmt.Errorf("%q is no number of 32 bits", text)
+			}
+			n = uint64(ttl)
+		}
+		return binary.BigEndian.AppendUint32(nil, uint32(n)), nil
+	}
+	ip, err := netip.ParseAddr(text)
+	if err != nil || ip.Zone() != "" || ip.Is4() != (shape == 'a') {
+		return nil, fmt.Errorf("%q is no address for type %s", text, typeText(typ))
+	}
+	return ip.AsSlice(), nil
 }
 
 // parseRaw reads the form of RFC 3597, section 5: a length and hex digits.

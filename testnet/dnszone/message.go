@@ -6,9 +6,11 @@ import "encoding/binary"
 const (
 	rcodeSuccess  = 0
 	rcodeFormErr  = 1
+	rcodeServFail = 2
 	rcodeNXDomain = 3
 	rcodeNotImp   = 4
 	rcodeRefused  = 5
+	rcodeYXDomain = 6 // RFC 2136
 	rcodeBadVers  = 16
 )
 
@@ -23,10 +25,10 @@ const (
 	flagRD = 1 << 8
 	flagRA = 1 << 7
 
-	// What a client without EDNS can take in a datagram, and the most that
-	// this server sends in one (RFC 9715).
+	flagDO = 1 << 15 // in the TTL of the OPT record
+
+	// plainSize is what a client without EDNS can take in a datagram.
 	plainSize = 512
-	maxUDP    = 1400
 )
 
 // request is a query, taken apart.
@@ -39,6 +41,7 @@ type request struct {
 	class    uint16
 	edns     bool
 	version  byte
+	dnssecOK bool // the DO bit, which a reply repeats (RFC 3225, section 3)
 	udpSize  int
 }
 
@@ -61,7 +64,8 @@ func readRequest(msg []byte) (q request, rcode int, ok bool) {
 		return q, rcodeFormErr, true
 	}
 	name, end, ok := readName(msg, headerSize)
-	if !ok || end+4 > len(msg) {
+	// A pointer in the first name could only lead into the header.
+	if !ok || end != headerSize+len(name)+1 || end+4 > len(msg) {
 		return q, rcodeFormErr, true
 	}
 	q.name = name
@@ -73,8 +77,9 @@ func readRequest(msg []byte) (q request, rcode int, ok bool) {
 	for i := 6; i < headerSize; i += 2 {
 		records += int(binary.BigEndian.Uint16(msg[i:]))
 	}
-	for range records {
-		_, end, ok := readName(msg, off)
+	additional := records - int(binary.BigEndian.Uint16(msg[10:]))
+	for i := range records {
+		owner, end, ok := readName(msg, off)
 		if !ok || end+10 > len(msg) {
 			return q, rcodeFormErr, true
 		}
@@ -83,12 +88,13 @@ func readRequest(msg []byte) (q request, rcode int, ok bool) {
 			return q, rcodeFormErr, true
 		}
 		if binary.BigEndian.Uint16(msg[end:]) == typeOPT {
-			if q.edns {
+			if q.edns || owner != "" || i < additional { // RFC 6891, section 6.1.1
 				return q, rcodeFormErr, true
 			}
 			q.edns = true
 			q.udpSize = max(plainSize, int(binary.BigEndian.Uint16(msg[end+2:])))
 			q.version = msg[end+5]
+			q.dnssecOK = binary.BigEndian.Uint16(msg[end+6:])&flagDO != 0
 		}
 		off = end + 10 + size
 	}
@@ -144,16 +150,31 @@ type writer struct {
 	names map[wireName]int // offsets of names, in lower case
 }
 
-// reply is the message for q with these sections. cut leaves the answers out
-// and sets TC.
-func (q *request) reply(rcode int, answers, authority []owned, cut bool) []byte {
-	flags := q.flags&(flagRD|0x7800) | flagQR | uint16(rcode&0xf)
-	if q.question != nil && rcode != rcodeRefused {
-		flags |= flagAA | flagRA
+// response is what a reply says, apart from the question.
+type response struct {
+	rcode      int
+	answers    []owned
+	authority  []owned
+	additional []owned
+	referral   bool // others know more (RFC 1034, section 4.3.2, step 3b)
+}
+
+// reply is the message for q. cut leaves the records out and sets TC. size is
+// the largest datagram that an OPT record announces; 0 means no OPT record.
+func (q *request) reply(r response, cut bool, size int) []byte {
+	flags := q.flags&(flagRD|0x7800) | flagQR | uint16(r.rcode&0xf)
+	if q.question != nil && r.rcode != rcodeRefused {
+		// AA is about the owner of the first answer (RFC 1035, section 4.1.1).
+		if !r.referral || len(r.answers) > 0 {
+			flags |= flagAA
+		}
+		if !r.referral {
+			flags |= flagRA
+		}
 	}
 	if cut {
 		flags |= flagTC
-		answers, authority = nil, nil
+		r.answers, r.authority, r.additional = nil, nil, nil
 	}
 	w := writer{buf: make([]byte, headerSize, plainSize), names: map[wireName]int{}}
 	binary.BigEndian.PutUint16(w.buf, q.id)
@@ -163,17 +184,19 @@ func (q *request) reply(rcode int, answers, authority []owned, cut bool) []byte 
 		w.learn(q.name, headerSize)
 		w.buf = append(w.buf, q.question...)
 	}
-	for _, r := range answers {
-		w.record(r)
+	for i, section := range [...][]owned{r.answers, r.authority, r.additional} {
+		for _, rr := range section {
+			w.record(rr)
+		}
+		binary.BigEndian.PutUint16(w.buf[6+2*i:], uint16(len(section)))
 	}
-	binary.BigEndian.PutUint16(w.buf[6:], uint16(len(answers)))
-	for _, r := range authority {
-		w.record(r)
-	}
-	binary.BigEndian.PutUint16(w.buf[8:], uint16(len(authority)))
-	if q.edns {
-		w.buf = append(w.buf, 0, 0, typeOPT, maxUDP>>8, maxUDP&0xff, byte(rcode>>4), 0, 0, 0, 0, 0)
-		binary.BigEndian.PutUint16(w.buf[10:], 1)
+	if q.edns && size > 0 {
+		do := byte(0)
+		if q.dnssecOK {
+			do = flagDO >> 8
+		}
+		w.buf = append(w.buf, 0, 0, typeOPT, byte(size>>8), byte(size), byte(r.rcode>>4), 0, do, 0, 0, 0)
+		binary.BigEndian.PutUint16(w.buf[10:], uint16(len(r.additional)+1))
 	}
 	return w.buf
 }

@@ -96,7 +96,7 @@ func (n wireName) String() string {
 	for rest := n; rest != ""; rest = rest.parent() {
 		for _, c := range []byte(rest.label()) {
 			switch {
-			case c == '.' || c == '\\' || c == '"' || c == ';' || c == '(' || c == ')' || c == '@':
+			case c == '.' || c == '\\' || c == '"' || c == ';' || c == '(' || c == ')' || c == '@' || c == '$':
 				b.WriteByte('\\')
 				b.WriteByte(c)
 			case c <= ' ' || c >= 0x7f:

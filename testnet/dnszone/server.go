@@ -10,9 +10,6 @@ import (
 	"time"
 )
 
-// maxChain bounds the aliases that one answer follows.
-const maxChain = 32
-
 // Query is what a client asked.
 type Query struct {
 	Name string // in presentation form, with a final dot, in the case asked
@@ -23,11 +20,34 @@ type Query struct {
 	Message []byte // the query itself; not to be changed
 }
 
-// Reply is a message to send, and how long after the query.
+// Reply is a message to send, and how.
 type Reply struct {
-	Message []byte
-	After   time.Duration
+	Message []byte        // nothing is sent if it is empty
+	After   time.Duration // how long after the query
+
+	Elsewhere bool // UDP: from Server.Elsewhere, hence from another port
+
+	Every  time.Duration // TCP: more than 0 sends byte after byte, this far apart
+	Length int           // TCP: what the length before the message says; 0 means the truth
+	End    bool          // TCP: the connection ends after it
 }
+
+// EDNS is how a server treats the OPT record of a query (RFC 6891).
+type EDNS uint8
+
+// The ways to treat an OPT record. All but the first are those of servers that
+// clients have to live with.
+const (
+	EDNSFull    EDNS = iota // as the RFC says
+	EDNSFormErr             // FORMERR, without an OPT record (section 7)
+	EDNSIgnored             // an answer as if it were not there
+	EDNSBadVers             // BADVERS, even to version 0
+	EDNSDropped             // silence
+)
+
+// DefaultMaxUDP is the largest datagram, in bytes, that a server sends (RFC
+// 9715).
+const DefaultMaxUDP = 1400
 
 // Server answers for zones. Its fields are set before it serves and not
 // changed afterwards; its methods may be called from any goroutine. The zero
@@ -38,12 +58,25 @@ type Server struct {
 	// all means silence, and over TCP an end of the connection.
 	Intercept func(q Query, honest []byte) []Reply
 
-	// AfterFunc calls f once d has passed, unless stop comes before. Without
-	// it a delayed reply goes out at once.
+	// AfterFunc calls f once d has passed, unless stop comes before. It is
+	// the server's only idea of time: that of a stack's clock puts it into the
+	// stack's time, virtual or not. Without it a delayed reply goes out at once.
 	AfterFunc func(d time.Duration, f func()) (stop func() bool)
 
-	mu    sync.RWMutex
-	zones []*Zone
+	// Elsewhere is a socket beside the one that serves, for replies that come
+	// from another port or address. The server does not close it.
+	Elsewhere net.PacketConn
+
+	// EDNS is how OPT records are treated.
+	EDNS EDNS
+
+	// MaxUDP is the largest datagram that the server sends, in bytes, and
+	// announces by EDNS. 0 means DefaultMaxUDP; less than 512 is 512.
+	MaxUDP int
+
+	mu     sync.RWMutex
+	zones  []*Zone
+	faults []*Active // not changed in place
 }
 
 // NewServer returns a server for zones.
@@ -72,15 +105,31 @@ func (s *Server) Respond(query []byte, udp bool) []Reply {
 	if !ok {
 		return nil
 	}
-	var msg []byte
-	if rcode != 0 {
-		msg = q.reply(rcode, nil, nil, false)
-	} else {
-		rcode, answers, authority := s.resolve(&q)
-		msg = q.reply(rcode, answers, authority, false)
-		if udp && len(msg) > min(q.udpSize, maxUDP) {
-			msg = q.reply(rcode, nil, nil, true)
+	if q.edns {
+		switch s.EDNS {
+		case EDNSFormErr:
+			q.edns, rcode = false, rcodeFormErr
+		case EDNSIgnored:
+			q.edns, q.udpSize = false, plainSize
+			if rcode == rcodeBadVers {
+				rcode = 0
+			}
+		case EDNSBadVers:
+			rcode = rcodeBadVers
+		case EDNSDropped:
+			return nil
 		}
+	}
+	r := response{rcode: rcode}
+	if rcode == 0 {
+		r = s.resolve(&q)
+	}
+	msg := q.reply(r, false, s.maxUDP())
+	if udp && len(msg) > min(q.udpSize, s.maxUDP()) || len(msg) > 0xffff {
+		msg = q.reply(r, true, s.maxUDP())
+	}
+	if replies, ok := s.misbehave(&q, udp, msg); ok {
+		return replies
 	}
 	if s.Intercept == nil {
 		return []Reply{{Message: msg}}
@@ -92,101 +141,14 @@ func (s *Server) Respond(query []byte, udp bool) []Reply {
 	return s.Intercept(public, msg)
 }
 
-// zoneFor returns the zone that name belongs to: the deepest one.
-func (s *Server) zoneFor(name wireName) *Zone {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	var best *Zone
-	for _, z := range s.zones {
-		if name.under(z.origin) && (best == nil || len(z.origin) > len(best.origin)) {
-			best = z
-		}
+func (s *Server) maxUDP() int {
+	switch {
+	case s.MaxUDP == 0:
+		return DefaultMaxUDP
+	case s.MaxUDP < plainSize:
+		return plainSize
 	}
-	return best
-}
-
-// resolve finds the sections of the answer, following aliases through all
-// zones.
-func (s *Server) resolve(q *request) (rcode int, answers, authority []owned) {
-	if q.class != classIN && q.class != classANY {
-		return rcodeRefused, nil, nil
-	}
-	name := q.name
-	for range maxChain {
-		z := s.zoneFor(name.lower())
-		if z == nil {
-			if answers == nil {
-				return rcodeRefused, nil, nil
-			}
-			return rcodeSuccess, answers, nil
-		}
-		records, owner, dname, exists := z.find(name.lower())
-		if !exists {
-			return rcodeNXDomain, answers, z.authority()
-		}
-		if dname {
-			answers = append(answers, owned{owner, records[0]})
-			alias, ok := substitute(name, owner, records[0])
-			if !ok {
-				return 6, answers, nil // YXDOMAIN: the new name is too long
-			}
-			answers = append(answers, owned{name, alias})
-			name = targetOf(alias)
-			continue
-		}
-		found := false
-		var alias *record
-		for i := range records {
-			r := &records[i]
-			if r.typ == q.typ || q.typ == typeANY {
-				answers = append(answers, owned{name, *r})
-				found = true
-			} else if r.typ == typeCNAME {
-				alias = r
-			}
-		}
-		if found {
-			return rcodeSuccess, answers, nil
-		}
-		if alias == nil {
-			return rcodeSuccess, answers, z.authority()
-		}
-		loop := slices.ContainsFunc(answers, func(a owned) bool { return a.owner.lower() == name.lower() })
-		if loop {
-			return rcodeSuccess, answers, nil
-		}
-		answers = append(answers, owned{name, *alias})
-		name = targetOf(*alias)
-	}
-	return rcodeSuccess, answers, nil
-}
-
-// authority is the SOA record that a negative answer needs. Its TTL is that of
-// the negative answer (RFC 2308, section 3).
-func (z *Zone) authority() []owned {
-	r, owner, ok := z.soa()
-	if !ok {
-		return nil
-	}
-	if n := len(r.data); n >= 4 {
-		r.ttl = min(r.ttl, binary.BigEndian.Uint32(r.data[n-4:]))
-	}
-	return []owned{{owner, r}}
-}
-
-func targetOf(r record) wireName {
-	name, _, _ := readName(r.data, 0)
-	return name
-}
-
-// substitute makes the CNAME that a DNAME record at owner means for name
-// (RFC 6672, section 2.2).
-func substitute(name, owner wireName, dname record) (record, bool) {
-	target := name[:len(name)-len(owner)] + targetOf(dname)
-	if len(target) > 254 {
-		return record{}, false
-	}
-	return record{typeCNAME, dname.ttl, append([]byte(target), 0)}, true
+	return min(s.MaxUDP, 0xffff)
 }
 
 // Serve answers the datagrams of conn, and returns when reading from it fails:
@@ -202,7 +164,13 @@ func (s *Server) Serve(conn net.PacketConn) error {
 			return ended(err)
 		}
 		for _, r := range s.Respond(buf[:n], true) {
-			due.do(s, r, func() { conn.WriteTo(r.Message, peer) })
+			from := conn
+			if r.Elsewhere && s.Elsewhere != nil {
+				from = s.Elsewhere
+			}
+			if len(r.Message) > 0 {
+				due.do(s, r.After, func() { from.WriteTo(r.Message, peer) })
+			}
 		}
 	}
 }
@@ -246,6 +214,7 @@ func (s *Server) ServeListener(l net.Listener) error {
 func (s *Server) serveConn(conn net.Conn) {
 	var due pending
 	defer due.stop()
+	out := &outlet{server: s, conn: conn, due: &due}
 	for {
 		var size [2]byte
 		if _, err := io.ReadFull(conn, size[:]); err != nil {
@@ -260,9 +229,7 @@ func (s *Server) serveConn(conn net.Conn) {
 			return
 		}
 		for _, r := range replies {
-			framed := binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(r.Message)), uint16(len(r.Message)))
-			framed = append(framed, r.Message...)
-			due.do(s, r, func() { conn.Write(framed) }) // one Write, one piece
+			due.do(s, r.After, func() { out.send(r) })
 		}
 	}
 }
@@ -273,59 +240,4 @@ func ended(err error) error {
 		return nil
 	}
 	return err
-}
-
-// pending are the replies that wait for their time.
-type pending struct {
-	mu    sync.Mutex
-	over  bool
-	last  int
-	stops map[int]func() bool
-}
-
-// do sends a reply now, or lets AfterFunc do it.
-func (p *pending) do(s *Server, r Reply, send func()) {
-	if r.After <= 0 || s.AfterFunc == nil {
-		send()
-		return
-	}
-	p.mu.Lock()
-	p.last++
-	id := p.last
-	if p.stops == nil {
-		p.stops = map[int]func() bool{}
-	}
-	p.stops[id] = nil
-	p.mu.Unlock()
-	stop := s.AfterFunc(r.After, func() {
-		if p.take(id) {
-			send()
-		}
-	})
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if _, waiting := p.stops[id]; waiting {
-		p.stops[id] = stop
-	}
-}
-
-// take reports whether the reply may still go out.
-func (p *pending) take(id int) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.stops, id)
-	return !p.over
-}
-
-func (p *pending) stop() {
-	p.mu.Lock()
-	p.over = true
-	stops := p.stops
-	p.stops = nil
-	p.mu.Unlock()
-	for _, stop := range stops {
-		if stop != nil {
-			stop()
-		}
-	}
 }

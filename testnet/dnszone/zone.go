@@ -1,6 +1,7 @@
 package dnszone
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 )
@@ -46,7 +47,8 @@ func newZone(origin wireName) *Zone {
 // Add adds a record in presentation form. An owner, and a name in rdata,
 // without a final dot continues with the zone's origin; "@" is the origin. typ
 // is a mnemonic or TYPE with a number (RFC 3597, whose \# form of rdata works
-// for every type). ttl is in seconds.
+// for every type). ttl is in seconds. A record that the zone has already is not
+// added again.
 func (z *Zone) Add(owner, typ, rdata string, ttl uint32) error {
 	name, err := parseName(owner, z.origin)
 	if err != nil {
@@ -93,6 +95,11 @@ func (z *Zone) add(owner wireName, r record) error {
 			z.nodes[up] = &node{owner: owner[len(owner)-len(up):]}
 		}
 	}
+	for _, old := range n.records {
+		if old.typ == r.typ && bytes.Equal(old.data, r.data) {
+			return nil // a duplicate says nothing (RFC 2181, section 5)
+		}
+	}
 	n.records = append(n.records, r)
 	return nil
 }
@@ -122,33 +129,90 @@ func (z *Zone) Remove(owner, typ string) error {
 	return nil
 }
 
-// find returns what the zone has for a name in lower case. The node is the
-// name's own, that of a wildcard, or, with dname set, the one above whose
-// DNAME record covers the name; nil if the name does not exist.
-func (z *Zone) find(name wireName) (records []record, owner wireName, dname, exists bool) {
+// finding is what a zone has for a name.
+type finding struct {
+	kind    findKind
+	owner   wireName // of the records; the name itself where a wildcard gave them
+	records []record
+}
+
+type findKind uint8
+
+const (
+	findNothing findKind = iota // the name does not exist
+	findRecords                 // the name's own records or a wildcard's; none for an empty non-terminal
+	findDNAME                   // the DNAME record above the name
+	findCut                     // the NS records at or above the name, which delegate it
+)
+
+// find walks from the zone's top down to a name in lower case (RFC 1034,
+// section 4.3.2, and RFC 6672, section 3.2). What lies below a delegation or a
+// DNAME record is not found: it is glue, or not there at all. atCut says that
+// the records at the cut itself are wanted, which the upper zone answers (RFC
+// 4035, section 3.1.4.1).
+func (z *Zone) find(name wireName, atCut bool) finding {
 	z.mu.RLock()
 	defer z.mu.RUnlock()
-	if n := z.nodes[name]; n != nil {
-		return n.records, n.owner, false, true
-	}
-	for up := name; up != z.origin; {
-		up = up.parent()
-		n := z.nodes[up]
-		if n == nil {
-			continue
+	var space [16]wireName
+	path := space[:0] // from the name up
+	for up := name; ; up = up.parent() {
+		path = append(path, up)
+		if up == z.origin {
+			break
 		}
-		for _, r := range n.records {
-			if r.typ == typeDNAME {
-				return []record{r}, n.owner, true, true
+	}
+	for i := len(path) - 1; i >= 0; i-- {
+		n := z.nodes[path[i]]
+		if n == nil {
+			if i == len(path)-1 {
+				return finding{} // an empty zone
+			}
+			// path[i+1] is the closest encloser (RFC 4592, section 3.3.1).
+			if n := z.nodes["\x01*"+path[i+1]]; n != nil {
+				return finding{findRecords, name, n.records}
+			}
+			return finding{}
+		}
+		if i < len(path)-1 && !(i == 0 && atCut) {
+			if ns := n.ofType(typeNS); ns != nil {
+				return finding{findCut, n.owner, ns}
 			}
 		}
-		// up is the closest encloser (RFC 4592, section 3.3.1).
-		if n := z.nodes["\x01*"+up]; n != nil {
-			return n.records, name, false, true
+		if i > 0 {
+			if d := n.ofType(typeDNAME); d != nil {
+				return finding{findDNAME, n.owner, d[:1]}
+			}
 		}
-		return nil, "", false, false
 	}
-	return nil, "", false, false
+	n := z.nodes[name]
+	return finding{findRecords, n.owner, n.records}
+}
+
+// ofType returns the node's records of a type.
+func (n *node) ofType(typ uint16) (out []record) {
+	for _, r := range n.records {
+		if r.typ == typ {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// glue returns the addresses that the zone has for a name in lower case,
+// below a delegation or not.
+func (z *Zone) glue(name wireName) (out []owned) {
+	z.mu.RLock()
+	defer z.mu.RUnlock()
+	n := z.nodes[name]
+	if n == nil {
+		return nil
+	}
+	for _, typ := range [...]uint16{typeA, typeAAAA} {
+		for _, r := range n.ofType(typ) {
+			out = append(out, owned{n.owner, r})
+		}
+	}
+	return out
 }
 
 // soa returns the zone's SOA record.
