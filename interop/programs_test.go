@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"usersock/interop/netns"
 	"usersock/netdev"
@@ -367,25 +368,43 @@ text TXT "hello world"
 @ MX 10 mail
 mail A 203.0.113.2
 *.wild A 203.0.113.3
+there.wild TXT here
+child NS ns.child
+child NS ns.example.net.
+ns.child A 203.0.113.54
+ns.child AAAA 2001:db8::54
+child DS 12345 13 2 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f
+in CNAME www.child
+old DNAME new
+www.new A 203.0.113.7
+deep DNAME long.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+srv NAPTR 1 2 "s" "SIP+D2U" "" _sip._udp
+_443._tcp TLSA 3 1 1 00ff17
 `+many(), "example.com")
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	server := dnszone.NewServer(zone)
-	pc, err := n.ListenPacket("udp", ":53")
-	if err != nil {
-		t.Fatal(err)
+	serveNames(t, n, ":53", server)
+	old := dnszone.NewServer(zone) // from before EDNS
+	old.EDNS = dnszone.EDNSFormErr
+	serveNames(t, n, ":54", old)
+	small := dnszone.NewServer(zone)
+	small.MaxUDP = 512
+	serveNames(t, n, ":55", small)
+	clock := n.Stack().Clock()
+	bad := dnszone.NewServer(zone)
+	bad.AfterFunc = func(d time.Duration, f func()) func() bool { return clock.AfterFunc(d, f).Stop }
+	serveNames(t, n, ":56", bad)
+	for _, f := range []dnszone.Fault{
+		{Name: "text.example.com.", Do: dnszone.Drop, Over: dnszone.UDP, Times: 1},
+		{Name: "www.example.com.", Type: "A", Do: dnszone.Fail},
+		{Name: "www.example.com.", Type: "AAAA", Do: dnszone.Drip, Over: dnszone.TCP, Every: time.Millisecond},
+		{Name: "alias.example.com.", Do: dnszone.WrongID, Then: true},
+		{Name: "mail.example.com.", Do: dnszone.Lie, Answer: " 5 A 203.0.113.66"},
+		{Name: "ns.example.com.", Do: dnszone.Truncate, Over: dnszone.UDP},
+	} {
+		_, err := bad.AddFault(f)
+		check(t, err)
 	}
-	l, err := n.Listen("tcp", ":53")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var tasks sync.WaitGroup
-	tasks.Go(func() { server.Serve(pc) })
-	tasks.Go(func() { server.ServeListener(l) })
-	defer tasks.Wait()
-	defer pc.Close()
-	defer l.Close()
 	for _, c := range []struct{ args, want string }{
 		{"+short www.example.com A", "203.0.113.1"},
 		{"+short www.example.com AAAA", "2001:db8::77"},
@@ -398,6 +417,39 @@ mail A 203.0.113.2
 		{"+noall +comments other.example.net A", "status: REFUSED"},
 		{"+noall +comments +ignore +noedns many.example.com A", "flags: qr aa tc"},
 		{"+noall +comments many.example.com A", "ANSWER: 100"},
+		{"+short srv.example.com NAPTR", `1 2 "s" "SIP+D2U" "" _sip._udp.example.com.`},
+		{"+short _443._tcp.example.com TLSA", "3 1 1 00FF17"},
+		// Delegation: no AA, the servers, and the glue that the zone has.
+		{"+norec www.child.example.com A", "flags: qr; QUERY: 1, ANSWER: 0, AUTHORITY: 2, ADDITIONAL: 3"},
+		{"+norec +noall +authority www.child.example.com A", "NS\tns.child.example.com."},
+		{"+norec +noall +additional child.example.com NS", "ns.child.example.com.\t60\tIN\tAAAA\t2001:db8::54"},
+		{"+norec +noall +comments child.example.com DS", "flags: qr aa ra; QUERY: 1, ANSWER: 1"},
+		{"+norec +noall +comments in.example.com A", "flags: qr aa; QUERY: 1, ANSWER: 1, AUTHORITY: 2, ADDITIONAL: 3"},
+		// DNAME: both records, the target, a name that becomes too long.
+		{"+noall +answer www.old.example.com A", "old.example.com.\t60\tIN\tDNAME\tnew.example.com.\nwww.old.example.com.\t60\tIN\tCNAME\twww.new.example.com.\nwww.new.example.com.\t60\tIN\tA\t203.0.113.7"},
+		{"+noall +comments old.example.com A", "status: NOERROR"},
+		{"+noall +comments aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.deep.example.com A", "status: YXDOMAIN"},
+		// Wildcards: a name that exists is not covered, nor is what is below it.
+		{"+noall +comments there.wild.example.com A", "status: NOERROR"},
+		{"+noall +comments below.there.wild.example.com A", "status: NXDOMAIN"},
+		{"+noall +authority wild.example.com A", "SOA"},
+		// EDNS.
+		{"+noall +comments +edns=1 +noednsneg www.example.com A", "status: BADVERS"},
+		{"+noall +comments www.example.com A", "EDNS: version: 0, flags:; udp: 1400"},
+		{"+noall +comments +dnssec www.example.com A", "flags: do; udp: 1400"},
+		{"+noall +comments +nsid www.example.com A", "status: NOERROR"},
+		{"+noall +comments -p 54 www.example.com A", "status: FORMERR"},
+		{"+short -p 54 +noedns www.example.com A", "203.0.113.1"},
+		{"+noall +comments -p 55 +ignore many.example.com A", "flags: qr aa tc"},
+		{"+noall +comments -p 55 www.example.com A", "udp: 512"},
+		{"-p 55 many.example.com A", "(TCP)"},
+		// Faults.
+		{"-p 56 +tries=2 +time=1 +short text.example.com TXT", `"hello world"`},
+		{"-p 56 +noall +comments www.example.com A", "status: SERVFAIL"},
+		{"-p 56 +tcp +short www.example.com AAAA", "2001:db8::77"},
+		{"-p 56 alias.example.com A", "ID mismatch"},
+		{"-p 56 +short mail.example.com A", "203.0.113.66"},
+		{"-p 56 ns.example.com A", "(TCP)"},
 	} {
 		for _, at := range []string{ours4, ours6} {
 			out := netns.Run(t, "dig", append([]string{"@" + at, "+tries=1", "+time=5"}, strings.Fields(c.args)...)...)
@@ -406,6 +458,24 @@ mail A 203.0.113.2
 			}
 		}
 	}
+}
+
+// serveNames lets a name server answer on n, over UDP and TCP, until the test
+// ends.
+func serveNames(t *testing.T, n *sockapi.Net, at string, server *dnszone.Server) {
+	t.Helper()
+	pc, err := n.ListenPacket("udp", at)
+	check(t, err)
+	l, err := n.Listen("tcp", at)
+	check(t, err)
+	var tasks sync.WaitGroup
+	tasks.Go(func() { server.Serve(pc) })
+	tasks.Go(func() { server.ServeListener(l) })
+	t.Cleanup(func() {
+		pc.Close()
+		l.Close()
+		tasks.Wait()
+	})
 }
 
 // many is a name with 100 addresses.
