@@ -99,6 +99,10 @@ type Config struct {
 	// Trace, when set, hears of every question put to a name server. It is
 	// called from the goroutine of the lookup, with no lock held.
 	Trace func(Event)
+
+	// TraceSource, when set, hears of every source that a lookup consults,
+	// after the events of its questions. It is called like Trace.
+	TraceSource func(SourceEvent)
 }
 
 // Resolver answers questions about names. Its methods may be called at the
@@ -113,6 +117,8 @@ type Resolver struct {
 	clock    endpoint.Clock
 	rand     io.Reader
 	trace    func(Event)
+
+	traceSource func(SourceEvent)
 
 	hosts   *hostsTable
 	conf    resolvConf
@@ -155,6 +161,7 @@ func New(cfg Config) (*Resolver, error) {
 		clock:         cfg.Clock,
 		rand:          cfg.Rand,
 		trace:         cfg.Trace,
+		traceSource:   cfg.TraceSource,
 		hosts:         parseHosts(cfg.Hosts),
 		idna:          newIDNA(),
 		servicesText:  cfg.Services,

@@ -276,15 +276,8 @@ func (p *Policy) rate(host Host, own []Address, d *destination) {
 	d.v4 = ip.Is4()
 	d.reach = p.scope(ip)
 	d.precedence = lookupPolicy(p.precedence, defaultPrecedence, bitsOf(ip))
-	target := ip
-	if ip.Is6() && ip.IsLinkLocalUnicast() {
-		if d.scope == 0 {
-			return
-		}
-		target = ip.WithZone(zoneOf(d.scope))
-	}
-	src, ok := host.Source(target)
-	if src = src.WithZone("").Unmap(); !ok || src.IsLoopback() && !ip.IsLoopback() {
+	src, ok := sourceFor(host, d)
+	if !ok {
 		return
 	}
 	d.usable = true
@@ -301,7 +294,31 @@ func (p *Policy) rate(host Host, own []Address, d *destination) {
 	d.common = commonPrefix(prefix, ip)
 }
 
+// sourceFor is the address that a packet to d would come from, and false when
+// there is none, or none that helps.
+func sourceFor(host Host, d *destination) (netip.Addr, bool) {
+	ip := d.ip.Unmap()
+	target := ip
+	if ip.Is6() && ip.IsLinkLocalUnicast() {
+		if d.scope == 0 {
+			return netip.Addr{}, false
+		}
+		target = ip.WithZone(zoneOf(d.scope))
+	}
+	src, ok := host.Source(target)
+	if src = src.WithZone("").Unmap(); !ok || src.IsLoopback() && !ip.IsLoopback() {
+		return netip.Addr{}, false
+	}
+	return src, true
+}
+
 func compareDestinations(a, b destination) int {
+	c, _ := decide(&a, &b)
+	return c
+}
+
+// decide compares two destinations and says by which rule.
+func decide(a, b *destination) (int, Rule) {
 	prefer := func(x, y bool) int { // -1 when only x holds
 		switch {
 		case x == y:
@@ -311,33 +328,33 @@ func compareDestinations(a, b destination) int {
 		}
 		return 1
 	}
-	if c := prefer(a.usable, b.usable); c != 0 { // 1
-		return c
+	if c := prefer(a.usable, b.usable); c != 0 {
+		return c, 1
 	}
 	if a.usable {
-		if c := prefer(!a.mismatched, !b.mismatched); c != 0 { // 2
-			return c
+		if c := prefer(!a.mismatched, !b.mismatched); c != 0 {
+			return c, 2
 		}
-		if c := prefer(!a.deprecated, !b.deprecated); c != 0 { // 3
-			return c
+		if c := prefer(!a.deprecated, !b.deprecated); c != 0 {
+			return c, 3
 		}
-		if c := prefer(!a.careOf, !b.careOf); c != 0 { // 4
-			return c
+		if c := prefer(!a.careOf, !b.careOf); c != 0 {
+			return c, 4
 		}
-		if c := prefer(a.labelled, b.labelled); c != 0 { // 5
-			return c
+		if c := prefer(a.labelled, b.labelled); c != 0 {
+			return c, 5
 		}
 	}
-	if a.precedence != b.precedence { // 6
-		return b.precedence - a.precedence
+	if a.precedence != b.precedence {
+		return b.precedence - a.precedence, 6
 	}
-	if a.reach != b.reach { // 8
-		return a.reach - b.reach
+	if a.reach != b.reach {
+		return a.reach - b.reach, 8
 	}
-	if a.usable && a.v4 == b.v4 { // 9
-		return b.common - a.common
+	if a.usable && a.v4 == b.v4 && a.common != b.common {
+		return b.common - a.common, 9
 	}
-	return 0 // 10
+	return 0, 10
 }
 
 // family is the address family that d is returned as.

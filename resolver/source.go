@@ -190,9 +190,13 @@ func (r *Resolver) lookupHost(ctx context.Context, name string, want families) (
 	var failure error
 	for i := range r.order {
 		s := &r.order[i]
+		began := r.watch()
 		e, err := s.source.lookupHost(ctx, name, want)
 		if err == nil && e.empty() {
 			err = ErrNoData
+		}
+		if r.traceSource != nil {
+			r.consulted(s, name, &e, err, began)
 		}
 		if err == nil && s.stop[statusSuccess] {
 			return e, nil
@@ -219,7 +223,11 @@ func (r *Resolver) lookupAddr(ctx context.Context, ip netip.Addr) (entry, error)
 	var failure error
 	for i := range r.order {
 		s := &r.order[i]
+		began := r.watch()
 		e, err := s.source.lookupAddr(ctx, ip)
+		if r.traceSource != nil {
+			r.consulted(s, ip.String(), &e, err, began)
+		}
 		if err == nil && s.stop[statusSuccess] {
 			return e, nil
 		}

@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -43,4 +44,33 @@ func (e Event) String() string {
 		b.WriteString(e.RCode)
 	}
 	return b.String()
+}
+
+// SourceEvent is one source that a lookup consulted and what it said.
+type SourceEvent struct {
+	Source  string        // "files", "dns", "own", or the name of one of Config.Sources
+	Asked   string        // the name or address that was looked up
+	Names   []string      // the canonical name, and aliases after it
+	Addrs   []netip.Addr  // of a name
+	Err     error         // why there is nothing: ErrNotFound, ErrNoData, ErrTryAgain or whatever wraps one
+	Last    bool          // no further source is consulted
+	Elapsed time.Duration // from the question to the answer
+}
+
+// watch is the time, if anybody wants to know how long a source takes.
+func (r *Resolver) watch() time.Duration {
+	if r.traceSource == nil {
+		return 0
+	}
+	return r.clock.Monotonic()
+}
+
+// consulted tells TraceSource of a source.
+func (r *Resolver) consulted(s *step, asked string, e *entry, err error, began time.Duration) {
+	ev := SourceEvent{Source: s.name, Asked: asked, Err: err, Last: s.stop[statusOf(err)], Elapsed: r.clock.Monotonic() - began}
+	if err == nil {
+		ev.Names = append([]string{e.name}, e.aliases...)
+		ev.Addrs = append(append(ev.Addrs, e.a4...), e.a6...)
+	}
+	r.traceSource(ev)
 }
