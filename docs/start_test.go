@@ -323,6 +323,37 @@ func look(n *sockapi.Net) error {
 	return nil
 }
 
+// lookTwice lets a name server, whose zone is made without a text, fail at first.
+func lookTwice(client, server *sockapi.Net) error {
+	z, err := dnszone.NewZone("example.com.")
+	if err != nil {
+		return err
+	}
+	ip := netip.MustParseAddr("192.0.2.2")
+	err = errors.Join(
+		z.Start(300, dnszone.NameServer{Name: "ns.example.com.", Addrs: []netip.Addr{ip}}),
+		z.AddAddrs("www", 300, ip),
+		z.Delegate("child", 300, dnszone.NameServer{Name: "ns.child", Addrs: []netip.Addr{ip}}))
+	if err != nil {
+		return err
+	}
+	names := dnszone.NewServer(z)
+	fault, err := names.AddFault(dnszone.Fault{Name: "www.example.com.", Do: dnszone.Fail, Times: 1})
+	if err != nil {
+		return err
+	}
+	pc, err := server.ListenPacket("udp", ":53")
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { done <- names.Serve(pc) }()
+	found, err := client.Gethostbyname(context.Background(), "www.example.com")
+	fmt.Println(found, err, fault.Hits())
+	pc.Close()
+	return <-done
+}
+
 // inspect prints what a host is doing.
 func inspect(server *sockapi.Net) error {
 	l, err := server.Listen("tcp", ":80")
@@ -510,6 +541,15 @@ func Example_names() {
 	// [2001:db8::2]:80
 	// 192.0.2.2:80
 	// true Name or service not known
+}
+
+func Example_fault() {
+	client, server, end := pairWith(resolver.Config{
+		Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.2:53")},
+	})
+	defer end()
+	show(lookTwice(client, server))
+	// Output: 192.0.2.2 <nil> 1
 }
 
 // A network that tells nothing: the wait ends with the context.

@@ -26,6 +26,11 @@ ns      A     192.0.2.2
         AAAA  2001:db8::2
 daring  A     192.0.2.2
         AAAA  2001:db8::2
+www     CNAME daring
+mirrors A     192.0.2.3
+        A     198.51.100.3
+        AAAA  2001:db8::3
+        AAAA  2001:db8:f::3
 `
 )
 
@@ -35,8 +40,9 @@ type world struct {
 	end            []func() error
 }
 
-// newWorld builds the hosts. families is nil for all, or the only ones served.
-func newWorld(out io.Writer, families []int, addrs [2][]netip.Prefix) (*world, error) {
+// newWorld builds the hosts. names is the client's resolver, whose server is
+// added; families is nil for all, or the only ones served.
+func newWorld(names resolver.Config, families []int, addrs [2][]netip.Prefix) (*world, error) {
 	w := new(world)
 	a, b := netdev.Pair(netdev.PairConfig{})
 	sa, err := stack.New(stack.Config{
@@ -59,10 +65,8 @@ func newWorld(out io.Writer, families []int, addrs [2][]netip.Prefix) (*world, e
 	}
 	w.end = append(w.end, sb.Close)
 	dns := netip.AddrPortFrom(addrs[1][0].Addr(), 53)
-	w.client, err = sockapi.New(sockapi.Config{Stack: sa, Resolver: resolver.Config{
-		Servers: []netip.AddrPort{dns},
-		Trace:   func(e resolver.Event) { fmt.Fprintln(out, "  lookup:", e) },
-	}})
+	names.Servers = []netip.AddrPort{dns}
+	w.client, err = sockapi.New(sockapi.Config{Stack: sa, Resolver: names})
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
@@ -80,7 +84,7 @@ func newWorld(out io.Writer, families []int, addrs [2][]netip.Prefix) (*world, e
 
 // serveNames starts the DNS server of the demo on the second host.
 func (w *world) serveNames(at netip.AddrPort) error {
-	zone, err := dnszone.Parse(demoZone, "cwi.nl.")
+	server, err := demoServer()
 	if err != nil {
 		return err
 	}
@@ -88,17 +92,48 @@ func (w *world) serveNames(at netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		dnszone.NewServer(zone).Serve(pc)
-	}()
+	l, err := w.server.Listen("tcp", at.String())
+	if err != nil {
+		return errors.Join(err, pc.Close())
+	}
+	var tasks sync.WaitGroup
+	tasks.Go(func() { server.Serve(pc) })
+	tasks.Go(func() { server.ServeListener(l) })
 	w.end = append(w.end, func() error {
-		err := pc.Close()
-		<-done
+		err := errors.Join(pc.Close(), l.Close())
+		tasks.Wait()
 		return err
 	})
 	return nil
+}
+
+// demoServer has the demo's names, and those of its addresses.
+func demoServer() (*dnszone.Server, error) {
+	zone, err := dnszone.Parse(demoZone, "cwi.nl.")
+	if err != nil {
+		return nil, err
+	}
+	ns := dnszone.NameServer{Name: "ns.cwi.nl."}
+	root, err := dnszone.NewZone(".") // no other names exist
+	if err != nil {
+		return nil, err
+	}
+	if err := root.Start(300, ns); err != nil {
+		return nil, err
+	}
+	zones := []*dnszone.Zone{zone, root}
+	for _, prefix := range prefixes("192.0.2.0/24", "2001:db8::/32") {
+		reverse, err := dnszone.Reverse(prefix)
+		if err != nil {
+			return nil, err
+		}
+		ip := prefix.Addr().Next().Next() // the server's
+		if err := errors.Join(reverse.Start(300, ns), reverse.AddPTR(ip, demoName, 300)); err != nil {
+			return nil, err
+		}
+		zones = append(zones, reverse)
+	}
+	return dnszone.NewServer(zones...), nil
 }
 
 // close ends everything in the reverse order.
@@ -119,6 +154,14 @@ func prefixes(list ...string) []netip.Prefix {
 	return out
 }
 
+// demoAddrs are the addresses of the client and of the server.
+func demoAddrs() [2][]netip.Prefix {
+	return [2][]netip.Prefix{
+		prefixes("192.0.2.1/24", "2001:db8::1/64"),
+		prefixes("192.0.2.2/24", "2001:db8::2/64"),
+	}
+}
+
 // lines is a writer for several goroutines.
 type lines struct {
 	mu sync.Mutex
@@ -134,10 +177,7 @@ func (l *lines) Write(p []byte) (int, error) {
 // demo runs the documents' programs between two hosts of this process.
 func demo(ctx context.Context, stdout io.Writer) (err error) {
 	out := &lines{w: stdout}
-	both := [2][]netip.Prefix{
-		prefixes("192.0.2.1/24", "2001:db8::1/64"),
-		prefixes("192.0.2.2/24", "2001:db8::2/64"),
-	}
+	both := demoAddrs()
 	six := [2][]netip.Prefix{prefixes("2001:db8::1/64"), prefixes("2001:db8::2/64")}
 	fmt.Fprintln(out, "Two hosts in this process, client and server, joined by a link in memory.")
 	for _, part := range []struct {
@@ -168,7 +208,8 @@ func demo(ctx context.Context, stdout io.Writer) (err error) {
 
 // runPart runs programs on two new hosts.
 func runPart(ctx context.Context, out io.Writer, families []int, addrs [2][]netip.Prefix, run func(*world) error) (err error) {
-	w, err := newWorld(out, families, addrs)
+	names := resolver.Config{Trace: func(e resolver.Event) { fmt.Fprintln(out, "  lookup:", e) }}
+	w, err := newWorld(names, families, addrs)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ import (
 	"usersock/stack"
 )
 
-// options are what serve and dial have in common.
+// options are what serve, dial and lookup have in common.
 type options struct {
 	link   string
 	addrs  []netip.Prefix
@@ -28,6 +28,10 @@ type options struct {
 	dns    []netip.AddrPort
 	port   int
 	auto   bool // addresses, routes and name servers are the network's to tell
+
+	inMemory bool            // without a link: a host of the demo
+	search   []string        // domains that complete names
+	resolver resolver.Config // beside the servers and the search list
 
 	pcap   string         // the file to record to; "": none, "-": stdout
 	stdout io.Writer      // the program's
@@ -37,12 +41,23 @@ type options struct {
 	shown string // where the stack is shown, after open
 }
 
-// parse reads the options of a command and returns what is left.
-func (o *options) parse(command, about string, args []string, stderr io.Writer) ([]string, error) {
+// withPort adds the option of those that have a port.
+func (o *options) withPort(flags *flag.FlagSet) {
+	flags.IntVar(&o.port, "port", port, "the TCP and UDP port, 1 to 65535")
+}
+
+// parse reads the options of a command, with more of its own, and returns what
+// is left.
+func (o *options) parse(command, about string, args []string, stderr io.Writer, more func(*flag.FlagSet)) ([]string, error) {
+	o.port = port
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&o.link, "link", "", "the link to attach, such as tun:tun0 or water:tun0 (required)")
-	flags.Func("addr", "an `address` with its prefix length, such as 192.0.2.2/24; again or with commas for more (required without -auto)", o.addAddrs)
+	required := "required"
+	if o.inMemory {
+		required = "without it the host is one of the demo's"
+	}
+	flags.StringVar(&o.link, "link", "", "the link to attach, such as tun:tun0 or water:tun0 ("+required+")")
+	flags.Func("addr", "an `address` with its prefix length, such as 192.0.2.2/24; again or with commas for more (required on a link without -auto)", o.addAddrs)
 	flags.BoolVar(&o.auto, "auto", false, "learn addresses, routes and name servers from the network: DHCP, IPv6 router advertisements")
 	flags.Func("route", "a `route` such as 0.0.0.0/0=192.0.2.1, or default=192.0.2.1 for the default one", o.addRoute)
 	flags.Func("dns", "the `address` of a name server, such as 192.0.2.53", o.addServers)
@@ -51,7 +66,7 @@ func (o *options) parse(command, about string, args []string, stderr io.Writer) 
 		o.debug, err = debugAddr(text)
 		return err
 	})
-	flags.IntVar(&o.port, "port", port, "the TCP and UDP port, 1 to 65535")
+	more(flags)
 	flags.Usage = func() {
 		fmt.Fprintf(stderr, "userspace-echo %s\n\nOptions:\n", about)
 		flags.PrintDefaults()
@@ -65,6 +80,15 @@ func (o *options) parse(command, about string, args []string, stderr io.Writer) 
 			return nil, err
 		}
 		return nil, usageError(err.Error())
+	}
+	if o.link == "" && o.inMemory {
+		var wrong error
+		flags.Visit(func(f *flag.Flag) {
+			if strings.Contains(" addr auto route dns pcap debug ", " "+f.Name+" ") {
+				wrong = usageError("-" + f.Name + " needs -link, such as -link tun:tun0")
+			}
+		})
+		return flags.Args(), wrong
 	}
 	switch {
 	case o.link == "":
@@ -134,6 +158,29 @@ func (o *options) addServers(text string) error {
 // learnWithin is how long a network may take to tell the host its addresses.
 const learnWithin = 30 * time.Second
 
+// names is the resolver's configuration.
+func (o *options) names() resolver.Config {
+	cfg := o.resolver
+	cfg.Servers = o.dns
+	if len(o.search) > 0 {
+		cfg.ResolvConf = "search " + strings.Join(o.search, " ") + "\n"
+	}
+	return cfg
+}
+
+// openAny makes the host on its link, or without one the demo's client, which
+// ends with its world.
+func (o *options) openAny(ctx context.Context, hostname string) (*sockapi.Net, func() error, error) {
+	if o.link != "" {
+		return o.open(ctx, hostname)
+	}
+	w, err := newWorld(o.names(), nil, demoAddrs())
+	if err != nil {
+		return nil, nil, err
+	}
+	return w.client, w.close, nil
+}
+
 // open makes the host on its link, and waits until it is configured.
 func (o *options) open(ctx context.Context, hostname string) (*sockapi.Net, func() error, error) {
 	link, err := netdev.Open(o.link)
@@ -157,7 +204,7 @@ func (o *options) open(ctx context.Context, hostname string) (*sockapi.Net, func
 	if err := o.learn(ctx, st); err != nil {
 		return nil, nil, errors.Join(err, st.Close(), finish())
 	}
-	n, err := sockapi.New(sockapi.Config{Stack: st, Resolver: resolver.Config{Servers: o.dns}})
+	n, err := sockapi.New(sockapi.Config{Stack: st, Resolver: o.names()})
 	if err != nil {
 		return nil, nil, errors.Join(err, st.Close(), finish())
 	}
@@ -242,7 +289,7 @@ func (o *options) describe(out io.Writer) {
 // runs, whose failure is then its own.
 func serve(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	var o options
-	command, err := o.parse("serve", "serve -link SPEC [-auto] [-addr ADDRESS/BITS] [COMMAND [ARGUMENT...]]: echo what clients send, until Ctrl-C, or while a command runs", args, stderr)
+	command, err := o.parse("serve", "serve -link SPEC [-auto] [-addr ADDRESS/BITS] [COMMAND [ARGUMENT...]]: echo what clients send, until Ctrl-C, or while a command runs", args, stderr, o.withPort)
 	if err != nil {
 		return err
 	}
@@ -358,7 +405,7 @@ func echoPackets(pc net.PacketConn) {
 // dial runs the echo client once.
 func dial(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	var o options
-	rest, err := o.parse("dial", "dial -link SPEC [-auto] [-addr ADDRESS/BITS] HOST [MESSAGE]: send a message and print the echo", args, stderr)
+	rest, err := o.parse("dial", "dial -link SPEC [-auto] [-addr ADDRESS/BITS] HOST [MESSAGE]: send a message and print the echo", args, stderr, o.withPort)
 	if err != nil {
 		return err
 	}

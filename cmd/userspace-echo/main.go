@@ -1,7 +1,7 @@
 // Userspace-echo shows the echo programs of Python's socket documentation on
 // a TCP/IP stack of its own. Without arguments it runs them between two hosts
 // inside this process; serve and dial run them over a link, such as a TUN
-// device.
+// device. lookup shows how a name is found.
 package main
 
 import (
@@ -24,6 +24,10 @@ of their own.
                                     until Ctrl-C or while a command runs
   userspace-echo dial  -link SPEC HOST
                                     run the echo client on a link
+  userspace-echo lookup [-link SPEC -dns SERVER] NAME
+                                    who is asked about a name, and in which order
+                                    its addresses come; in this process the names
+                                    are daring.cwi.nl, www.cwi.nl, mirrors.cwi.nl
 
 A link to try, as root or inside "unshare -Urn":
 
@@ -32,8 +36,8 @@ A link to try, as root or inside "unshare -Urn":
 
 With -auto instead of -addr the network tells the address: DHCP, IPv6 routers.
 
-Exit status: 0 when every reply was right, 1 when something failed, 2 for a
-wrong command line. "userspace-echo serve -h" lists the options.
+Exit status: 0 when every reply was right, 1 when something failed or a name was
+not found, 2 for a wrong command line. "userspace-echo serve -h" lists the options.
 `
 
 func main() {
@@ -54,6 +58,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = serve(ctx, args[1:], stdout, stderr)
 	case args[0] == "dial":
 		err = dial(ctx, args[1:], stdout, stderr)
+	case args[0] == "lookup":
+		err = lookup(ctx, args[1:], stdout, stderr)
 	case args[0] == "-h" || args[0] == "-help" || args[0] == "--help" || args[0] == "help":
 		fmt.Fprint(stdout, usage)
 	default:
