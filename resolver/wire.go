@@ -156,11 +156,41 @@ func readReply(msg []byte, q *question) (kind reply, ans *answer, rcode dnsmessa
 	case q.raw != nil:
 		return replyAnswer, &answer{msg: append([]byte(nil), msg...)}, h.RCode, nil
 	}
+	if q.edns && msg[6]|msg[7] == 0 { // without answers the code may be elsewhere
+		switch code := fullRCode(p, h.RCode); {
+		case code == rcodeBadVers: // of version 0: a server that does not know EDNS
+			return replyFormErr, nil, code, errRCode(code)
+		case code > 0xf:
+			return replyFailure, nil, code, errRCode(code)
+		}
+	}
 	ans, err = readAnswer(p, h.RCode, q)
 	if err != nil {
 		return replyUnusable, nil, h.RCode, err
 	}
 	return replyAnswer, ans, h.RCode, nil
+}
+
+const rcodeBadVers dnsmessage.RCode = 16
+
+// fullRCode is a reply's code with the upper bits that its OPT record has (RFC
+// 6891, section 6.1.3). p stands at the answer section.
+func fullRCode(p dnsmessage.Parser, rcode dnsmessage.RCode) dnsmessage.RCode {
+	if p.SkipAllAnswers() != nil || p.SkipAllAuthorities() != nil {
+		return rcode
+	}
+	for {
+		h, err := p.AdditionalHeader()
+		if err != nil {
+			return rcode
+		}
+		if h.Type == dnsmessage.TypeOPT {
+			return h.ExtendedRCode(rcode)
+		}
+		if p.SkipAdditional() != nil {
+			return rcode
+		}
+	}
 }
 
 var (
@@ -188,6 +218,8 @@ func rcodeName(c dnsmessage.RCode) string {
 		return "NOTIMP"
 	case dnsmessage.RCodeRefused:
 		return "REFUSED"
+	case rcodeBadVers:
+		return "BADVERS"
 	}
 	return fmt.Sprintf("RCODE%d", uint16(c))
 }

@@ -258,7 +258,12 @@ func (w *world) zoneServer(text, origin string) (stop func()) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	server := dnszone.NewServer(zone)
+	return w.serveNames(dnszone.NewServer(zone))
+}
+
+// serveNames lets a name server answer over UDP and TCP on the second host,
+// until stop.
+func (w *world) serveNames(server *dnszone.Server) (stop func()) {
 	packets, err := w.nets[1].ListenPacket("udp", ":53")
 	if err != nil {
 		w.t.Fatal(err)

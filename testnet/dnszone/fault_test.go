@@ -1,6 +1,7 @@
 package dnszone
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -325,28 +326,35 @@ func TestDrip(t *testing.T) {
 	conn := &timedConn{Conn: server, clock: clock}
 	var tasks sync.WaitGroup
 	tasks.Go(func() { s.serveConn(conn) })
-	var got []byte
-	tasks.Go(func() { got, _ = io.ReadAll(client) })
+	size := 2 + len(s.Answer(query(t, "www.example.test.", 1, 0), true))
+	second := s.Answer(query(t, "ns.example.test.", 1, 0), true)
+	got := make([]byte, size+2+len(second))
+	read := make(chan error, 1)
+	go func() {
+		_, err := io.ReadFull(client, got)
+		read <- err
+	}()
 	for _, name := range []string{"www.example.test.", "ns.example.test."} {
 		q := query(t, name, 1, 0)
 		client.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(q))), q...))
 	}
 	client.Write([]byte{0}) // has been read: so has the second query, whose reply waits
-	size := 2 + len(s.Answer(query(t, "www.example.test.", 1, 0), true))
 	want := []string{"0s: 1"}
 	for i := range size - 1 {
 		<-clock.set
 		clock.pass()
 		want = append(want, fmt.Sprintf("%v: 1", time.Duration(i+1)*time.Second))
 	}
-	second := s.Answer(query(t, "ns.example.test.", 1, 0), true)
 	want = append(want, fmt.Sprintf("%v: %d", time.Duration(size-1)*time.Second, 2+len(second)))
+	if err := <-read; err != nil {
+		t.Error(err)
+	}
 	client.Close()
 	tasks.Wait()
 	if fmt.Sprint(conn.log) != fmt.Sprint(want) {
 		t.Errorf("written %v\nwant %v", conn.log, want)
 	}
-	if len(got) != size+2+len(second) || show(t, got[2:size]) != truth {
+	if show(t, got[2:size]) != truth || !bytes.Equal(got[size+2:], second) {
 		t.Errorf("% x", got)
 	}
 }

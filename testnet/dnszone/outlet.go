@@ -87,12 +87,15 @@ func (o *outlet) write(b []byte, end bool) bool {
 	return !end
 }
 
-// pending are the replies that wait for their time.
+// pending are the replies that wait for their time. When it comes they are sent
+// by a goroutine of their own: whoever calls the functions of AfterFunc may not
+// be able to wait, as the driver of virtual time is not.
 type pending struct {
-	mu    sync.Mutex
-	over  bool
-	last  int
-	stops map[int]func() bool
+	mu      sync.Mutex
+	over    bool
+	last    int
+	stops   map[int]func() bool
+	senders sync.WaitGroup
 }
 
 // do sends a reply now, or lets AfterFunc do it once d has passed.
@@ -102,6 +105,10 @@ func (p *pending) do(s *Server, d time.Duration, send func()) {
 		return
 	}
 	p.mu.Lock()
+	if p.over {
+		p.mu.Unlock()
+		return
+	}
 	p.last++
 	id := p.last
 	if p.stops == nil {
@@ -109,11 +116,7 @@ func (p *pending) do(s *Server, d time.Duration, send func()) {
 	}
 	p.stops[id] = nil
 	p.mu.Unlock()
-	stop := s.AfterFunc(d, func() {
-		if p.take(id) {
-			send()
-		}
-	})
+	stop := s.AfterFunc(d, func() { p.due(id, send) })
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, waiting := p.stops[id]; waiting {
@@ -121,14 +124,17 @@ func (p *pending) do(s *Server, d time.Duration, send func()) {
 	}
 }
 
-// take reports whether the reply may still go out.
-func (p *pending) take(id int) bool {
+// due sends a reply, unless it is called off.
+func (p *pending) due(id int, send func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.stops, id)
-	return !p.over
+	if !p.over {
+		p.senders.Go(send)
+	}
 }
 
+// stop calls off what is not due yet.
 func (p *pending) stop() {
 	p.mu.Lock()
 	p.over = true
@@ -141,3 +147,6 @@ func (p *pending) stop() {
 		}
 	}
 }
+
+// wait waits for what is being sent.
+func (p *pending) wait() { p.senders.Wait() }

@@ -156,6 +156,7 @@ func (s *Server) maxUDP() int {
 // still due then are not sent.
 func (s *Server) Serve(conn net.PacketConn) error {
 	var due pending
+	defer due.wait()
 	defer due.stop()
 	buf := make([]byte, 65535)
 	for {
@@ -202,7 +203,6 @@ func (s *Server) ServeListener(l net.Listener) error {
 		mu.Unlock()
 		wait.Go(func() {
 			s.serveConn(conn)
-			conn.Close()
 			mu.Lock()
 			delete(conns, conn)
 			mu.Unlock()
@@ -210,10 +210,14 @@ func (s *Server) ServeListener(l net.Listener) error {
 	}
 }
 
-// serveConn answers the queries of one connection (RFC 7766).
+// serveConn answers the queries of one connection (RFC 7766) and closes it.
 func (s *Server) serveConn(conn net.Conn) {
 	var due pending
-	defer due.stop()
+	defer func() {
+		due.stop()
+		conn.Close() // or a sender might wait for ever
+		due.wait()
+	}()
 	out := &outlet{server: s, conn: conn, due: &due}
 	for {
 		var size [2]byte
