@@ -338,6 +338,9 @@ func TestNameServers(t *testing.T) {
 					t.Errorf("the name of %s: %s, %v, want %s", addr, got, err, want)
 				}
 			}
+			if got, want := goLookups(c.Resolver()), `txt 200; mx 10 mail.example.; srv 1 2 443 www.example.; ns ns.example.; cname www.example.; addr www.example.; host 2001:db8:77::1 203.0.113.1; exchange 43 kB`; got != want {
+				t.Errorf("the lookups of package net: %s\nwant %s", got, want)
+			}
 			// Large over TCP, and without EDNS.
 			reply := ask(t, n, server, "tcp", "large.example.", dnsmessage.TypeTXT, 0, false)
 			if got := summary(t, reply); strings.Count(got, "TXTResource") != 200 {
@@ -348,6 +351,49 @@ func TestNameServers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// goLookups makes the lookups of net.Resolver, and one of a message.
+func goLookups(r *resolver.Resolver) string {
+	ctx := context.Background()
+	var out []string
+	say := func(err error, format string, args ...any) {
+		text := fmt.Sprintf(format, args...)
+		if err != nil {
+			text = err.Error()
+		}
+		out = append(out, text)
+	}
+	txt, err := r.LookupTXT(ctx, "large.example.")
+	say(err, "txt %d", len(txt))
+	mx, err := r.LookupMX(ctx, "example.")
+	for _, m := range mx {
+		say(err, "mx %d %s", m.Pref, m.Host)
+	}
+	_, srv, err := r.LookupSRV(ctx, "s", "tcp", "example.")
+	for _, s := range srv {
+		say(err, "srv %d %d %d %s", s.Priority, s.Weight, s.Port, s.Target)
+	}
+	ns, err := r.LookupNS(ctx, "example.")
+	for _, n := range ns {
+		say(err, "ns %s", n.Host)
+	}
+	cname, err := r.LookupCNAME(ctx, "alias.example.")
+	say(err, "cname %s", cname)
+	names, err := r.LookupAddr(ctx, "203.0.113.1")
+	say(err, "addr %s", strings.Join(names, " "))
+	addrs, err := r.LookupHost(ctx, "www.example.")
+	say(err, "host %s", strings.Join(addrs, " "))
+	query := dnsmessage.Message{
+		Header:    dnsmessage.Header{ID: 99, RecursionDesired: true},
+		Questions: []dnsmessage.Question{{Name: dnsmessage.MustNewName("large.example."), Type: dnsmessage.TypeTXT, Class: dnsmessage.ClassINET}},
+	}
+	packed, err := query.Pack()
+	if err == nil {
+		packed, err = r.Exchange(ctx, packed) // over UDP, then TCP
+	}
+	say(err, "exchange %d kB", len(packed)/1000)
+	return strings.Join(out, "; ")
 }
 
 // traced collects what a resolver tells of its questions.
