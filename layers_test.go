@@ -56,6 +56,7 @@ var layers = []layer{
 	{name: "resolver/doh", imports: []string{"stack/endpoint", "internal/virtual", "resolver"}},
 
 	{name: "sockapi", imports: []string{"stack/endpoint", "internal/virtual", "stack", "resolver"}},
+	{name: "sockapi/internal/differ"}, // tests alone
 	{name: "tls", imports: []string{"stack/endpoint", "internal/virtual", "sockapi"}},
 
 	{name: "testnet/dnszone"},

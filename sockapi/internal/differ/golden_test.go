@@ -1,0 +1,286 @@
+package differ
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+)
+
+var (
+	update = flag.Bool("update", os.Getenv("USERSOCK_UPDATE") != "", "ask the kernel and write the golden files anew")
+	table  = flag.Bool("table", false, "print all differences of ours, listed or not, as lines of differences_test.go")
+)
+
+// A theme is the sequences of one golden file.
+type theme struct {
+	name      string
+	sequences []sequence
+}
+
+func (h theme) file() string { return filepath.Join("testdata", h.name+".txt") }
+
+func needKernel(t *testing.T, q sequence) {
+	t.Helper()
+	reason := noKernel
+	if q.wire && reason == "" {
+		reason = noTUN
+	}
+	if reason == "" {
+		return
+	}
+	if v := os.Getenv("USERSOCK_MUST_RUN"); v != "" && v != "0" {
+		t.Fatal("must run, but:", reason)
+	}
+	t.Skip(reason)
+}
+
+const goldenHead = `# What sockets of the Linux kernel answered. Written by
+#     go test ./sockapi/internal/differ -update
+# A line is a call, its result, and the sockets whose readiness changed since
+# the line before.
+`
+
+// readGolden returns the answers of a theme's sequences.
+func readGolden(t testing.TB, h theme) map[string][]entry {
+	t.Helper()
+	data, err := os.ReadFile(h.file())
+	if err != nil {
+		if *update {
+			return map[string][]entry{}
+		}
+		t.Fatal(err)
+	}
+	golden := make(map[string][]entry)
+	name := ""
+	text := strings.TrimPrefix(strings.ReplaceAll(string(data), "\r\n", "\n"), goldenHead)
+	for i, line := range strings.Split(text, "\n") {
+		if line == "" {
+			continue
+		}
+		if rest, ok := strings.CutPrefix(line, "== "); ok {
+			name = rest
+			golden[name] = []entry{}
+			continue
+		}
+		e, ok := parseEntry(line)
+		if !ok {
+			t.Fatalf("%s: line %d of the sequences is none: %s", h.file(), i+1, line)
+		}
+		golden[name] = append(golden[name], e)
+	}
+	return golden
+}
+
+func writeGolden(t *testing.T, h theme, golden map[string][]entry) {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString(goldenHead)
+	for _, q := range h.sequences {
+		fmt.Fprintf(&b, "\n== %s\n", q.name)
+		for _, e := range golden[q.name] {
+			fmt.Fprintln(&b, e)
+		}
+	}
+	if err := os.WriteFile(h.file(), []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestKernel asks the kernel, whose answers must be those of the golden files.
+func TestKernel(t *testing.T) {
+	for _, h := range themes() {
+		t.Run(h.name, func(t *testing.T) {
+			golden := readGolden(t, h)
+			for _, q := range h.sequences {
+				t.Run(shortName(h, q), func(t *testing.T) {
+					needKernel(t, q)
+					want := golden[q.name]
+					if *update {
+						want = nil
+					}
+					log := playKernel(t, q, want)
+					if !*update {
+						compare(t, "golden", "kernel", want, log)
+						return
+					}
+					// Once more: what chance decides is no golden answer.
+					compare(t, "kernel first", "kernel then", log, playKernel(t, q, log))
+					golden[q.name] = log
+				})
+			}
+			if *update && !t.Failed() {
+				writeGolden(t, h, golden)
+			}
+		})
+	}
+}
+
+func shortName(h theme, q sequence) string { return strings.TrimPrefix(q.name, h.name+"/") }
+
+func playKernel(t *testing.T, q sequence, want []entry) []entry {
+	t.Helper()
+	k, err := newKernel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := play(q, k, want)
+	if err != nil {
+		t.Fatalf("kernel: %v\n%s", err, text(log))
+	}
+	return log
+}
+
+// TestOurs asks ours, whose answers must be those of the golden files but for
+// the listed differences.
+func TestOurs(t *testing.T) {
+	used := make([]int, len(differences))
+	found := make(map[string][]string)
+	for _, h := range themes() {
+		t.Run(h.name, func(t *testing.T) {
+			golden := readGolden(t, h)
+			for _, q := range h.sequences {
+				t.Run(shortName(h, q), func(t *testing.T) {
+					kernel := golden[q.name]
+					if kernel == nil {
+						t.Fatal("the golden file does not have it: run with -update where a kernel is")
+					}
+					want, listed := expected(q.name, kernel, used)
+					o, err := newOurs()
+					if err != nil {
+						t.Fatal(err)
+					}
+					log, err := play(q, o, want)
+					if err != nil {
+						t.Fatalf("ours: %v\n%s", err, text(log))
+					}
+					if *table {
+						collect(found, q.name, kernel, log)
+						return
+					}
+					for i := range min(len(log), len(kernel)) {
+						if listed[i] != nil && log[i] == kernel[i] {
+							t.Errorf("listed as different (%s) and is not: %s", listed[i].why, log[i])
+						}
+					}
+					compare(t, "kernel", "ours", want, log)
+				})
+			}
+		})
+	}
+	if *table {
+		printTable(found)
+		return
+	}
+	if f := flag.Lookup("test.run"); f != nil && strings.Contains(f.Value.String(), "/") {
+		return // only some were played
+	}
+	for i, n := range used {
+		if n == 0 {
+			t.Errorf("no sequence has the difference %+v", differences[i])
+		}
+	}
+}
+
+// expected is what ours has to answer: the kernel's answers with the listed
+// differences in them.
+func expected(name string, kernel []entry, used []int) (want []entry, listed []*difference) {
+	want, listed = slices.Clone(kernel), make([]*difference, len(kernel))
+	for i := range want {
+		outcome := strings.TrimPrefix(want[i].String(), want[i].call+" -> ")
+		for j := range differences {
+			d := &differences[j]
+			if listed[i] == nil && glob(d.in, name) && glob(d.call, want[i].call) && glob(d.kernel, outcome) {
+				e, _ := parseEntry(want[i].call + " -> " + d.ours)
+				want[i], listed[i] = e, d
+				used[j]++
+			}
+		}
+	}
+	return want, listed
+}
+
+// compare reports where two records part.
+func compare(t *testing.T, a, b string, want, got []entry) {
+	t.Helper()
+	for i := range max(len(want), len(got)) {
+		switch {
+		case i >= len(got):
+			t.Errorf("%s ended after %d of %d steps", b, len(got), len(want))
+			return
+		case i >= len(want) || want[i].call != got[i].call:
+			t.Errorf("step %d is new: %s (the golden file is out of date: run with -update)", i+1, got[i].call)
+			return
+		case want[i] != got[i]:
+			t.Errorf("step %d of %d: %s\n\t%-8s %s\n\t%-8s %s", i+1, len(want), want[i].call,
+				a, strings.TrimPrefix(want[i].String(), want[i].call+" -> "),
+				b, strings.TrimPrefix(got[i].String(), got[i].call+" -> "))
+		}
+	}
+	if t.Failed() {
+		t.Logf("%s:\n%s", b, text(got))
+	}
+}
+
+func text(log []entry) string {
+	var b strings.Builder
+	for _, e := range log {
+		fmt.Fprintf(&b, "\t%s\n", e)
+	}
+	return b.String()
+}
+
+// collect notes the differences of a record for printTable.
+func collect(found map[string][]string, name string, kernel, ours []entry) {
+	for i := range min(len(kernel), len(ours)) {
+		if kernel[i] != ours[i] && kernel[i].call == ours[i].call {
+			key := fmt.Sprintf("%q, %q, %q", kernel[i].call, strings.TrimPrefix(kernel[i].String(), kernel[i].call+" -> "),
+				strings.TrimPrefix(ours[i].String(), ours[i].call+" -> "))
+			found[key] = append(found[key], name)
+		}
+	}
+}
+
+func printTable(found map[string][]string) {
+	var lines []string
+	for key, names := range found {
+		for _, n := range names {
+			lines = append(lines, fmt.Sprintf("{%q, %s, \"\"},", n, key))
+		}
+	}
+	sort.Strings(lines)
+	for _, l := range lines {
+		fmt.Println(l)
+	}
+}
+
+// TestThemes checks that the names are unique, that the golden files hold
+// nothing else, and that there are as many sequences as there have to be.
+func TestThemes(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, h := range themes() {
+		for _, q := range h.sequences {
+			if seen[q.name] {
+				t.Errorf("two sequences have the name %s", q.name)
+			}
+			seen[q.name] = true
+		}
+		if *update {
+			continue
+		}
+		for name := range readGolden(t, h) {
+			if !seen[name] {
+				t.Errorf("%s has %s, which is no sequence", h.file(), name)
+			}
+		}
+	}
+	const least = 300
+	t.Logf("%d sequences", len(seen))
+	if len(seen) < least {
+		t.Errorf("%d sequences, and there have to be %d", len(seen), least)
+	}
+}

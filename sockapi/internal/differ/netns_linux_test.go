@@ -1,0 +1,233 @@
+package differ
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// stateVar says in a child that it runs in namespaces of its own, or in this
+// process why it does not.
+const stateVar = "USERSOCK_DIFFER"
+
+// theTUN is the kernel's interface beside lo, nil where it cannot be had.
+var theTUN *tun
+
+// noKernel and noTUN say why the kernel cannot be asked, or not about the
+// interface; "" if it can.
+var noKernel, noTUN string
+
+// TestMain runs the tests in a new user and network namespace, where they are
+// root and where lo and an interface of their own are up. Where none can be
+// made they run without, and the kernel is not asked.
+func TestMain(m *testing.M) {
+	if os.Getenv(stateVar) != "inside" {
+		code, err := inNamespace()
+		if err == nil {
+			os.Exit(code)
+		}
+		noKernel = fmt.Sprintf("no namespace for the test: %v", err)
+		noTUN = noKernel
+		os.Exit(m.Run())
+	}
+	if err := furnish(); err != nil {
+		fmt.Fprintln(os.Stderr, "differ:", err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// inNamespace runs this program once more, in new namespaces.
+func inNamespace() (code int, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return 0, err
+	}
+	cmd := exec.Command(self, os.Args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), stateVar+"=inside")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+		Pdeathsig:   syscall.SIGKILL,
+	}
+	// A worker of the fuzzer talks to its coordinator through these.
+	for fd := uintptr(3); fd <= 4; fd++ {
+		if isWorker() {
+			cmd.ExtraFiles = append(cmd.ExtraFiles, os.NewFile(fd, "fuzz"))
+		}
+	}
+	runtime.LockOSThread() // the signal comes when the thread ends that started the child
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
+		return 0, err
+	}
+	if code = cmd.ProcessState.ExitCode(); code < 0 {
+		code = 1 // ended by a signal
+	}
+	return code, nil
+}
+
+func isWorker() bool {
+	for _, a := range os.Args {
+		if a == "-test.fuzzworker" {
+			return true
+		}
+	}
+	return false
+}
+
+// furnish prepares the namespaces: lo, ping sockets for everybody, the
+// interface dt0.
+func furnish() error {
+	if err := up("lo"); err != nil {
+		return fmt.Errorf("set lo up: %w", err)
+	}
+	if err := os.WriteFile("/proc/sys/net/ipv4/ping_group_range", []byte("0 0"), 0o644); err != nil {
+		return err
+	}
+	node := "/dev/net/tun"
+	if other := os.Getenv("USERSOCK_TUN"); other != "" {
+		node = other
+	}
+	t, err := openTUN(node, "dt0")
+	if err != nil {
+		noTUN = fmt.Sprintf("no TUN device: %v (USERSOCK_TUN may name another node of it)", err)
+		return nil
+	}
+	theTUN = t
+	return nil
+}
+
+func withSocket(family int, f func(fd int) error) error {
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return f(fd)
+}
+
+func up(name string) error {
+	return withSocket(unix.AF_INET, func(fd int) error {
+		ifr, err := unix.NewIfreq(name)
+		if err != nil {
+			return err
+		}
+		ifr.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+		return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr)
+	})
+}
+
+// tun is the kernel's wire.
+type tun struct{ fd int }
+
+func openTUN(node, name string) (*tun, error) {
+	fd, err := unix.Open(node, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	t := &tun{fd}
+	if err := t.set(name); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *tun) set(name string) error {
+	ifr, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	ifr.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
+	if err := unix.IoctlIfreq(t.fd, unix.TUNSETIFF, ifr); err != nil {
+		return err
+	}
+	// No link-local address and no duplicate address detection.
+	conf := "/proc/sys/net/ipv6/conf/" + name
+	if err := os.WriteFile(conf+"/addr_gen_mode", []byte("1"), 0o644); err != nil {
+		return err
+	}
+	if err := os.WriteFile(conf+"/accept_dad", []byte("0"), 0o644); err != nil {
+		return err
+	}
+	err = withSocket(unix.AF_INET, func(fd int) error {
+		if err := setInet4(fd, name, unix.SIOCSIFADDR, own4); err != nil {
+			return err
+		}
+		return setInet4(fd, name, unix.SIOCSIFNETMASK, "255.255.255.0")
+	})
+	if err != nil {
+		return err
+	}
+	if err := up(name); err != nil {
+		return err
+	}
+	return withSocket(unix.AF_INET6, func(fd int) error {
+		ifr, err := unix.NewIfreq(name)
+		if err != nil {
+			return err
+		}
+		if err := unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, ifr); err != nil {
+			return err
+		}
+		var in6 struct { // struct in6_ifreq
+			addr   [16]byte
+			prefix uint32
+			index  int32
+		}
+		in6.addr, in6.prefix, in6.index = netip.MustParseAddr(own6).As16(), 64, int32(ifr.Uint32())
+		_, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCSIFADDR, uintptr(unsafe.Pointer(&in6)))
+		if e != 0 {
+			return e
+		}
+		return nil
+	})
+}
+
+func setInet4(fd int, name string, request uint, ip string) error {
+	ifr, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	a := netip.MustParseAddr(ip).As4()
+	if err := ifr.SetInet4Addr(a[:]); err != nil {
+		return err
+	}
+	return unix.IoctlIfreq(fd, request, ifr)
+}
+
+func (t *tun) inject(packet []byte) {
+	if _, err := unix.Write(t.fd, packet); err != nil {
+		panic(fmt.Sprint("write to the TUN device: ", err))
+	}
+}
+
+func (t *tun) next(d time.Duration) []byte {
+	var b [2048]byte
+	for end := time.Now().Add(d); ; {
+		n, err := unix.Read(t.fd, b[:])
+		if err == nil {
+			return append([]byte(nil), b[:n]...)
+		}
+		left := time.Until(end)
+		if left <= 0 {
+			return nil
+		}
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(t.fd), Events: unix.POLLIN}}, int(left.Milliseconds())+1)
+	}
+}

@@ -1,0 +1,190 @@
+package differ
+
+import (
+	"net/netip"
+	"os"
+	"time"
+
+	"usersock/netdev"
+	"usersock/sockapi"
+	"usersock/stack"
+	"usersock/stack/endpoint"
+)
+
+// ours is the side of package sockapi: a host of its own with lo and one more
+// interface, whose far end is the sequence's.
+type ours struct {
+	stack *stack.Stack
+	net   *sockapi.Net
+	socks []*sockapi.Socket
+	dev   *device
+}
+
+func newOurs() (*ours, error) {
+	dev := newDevice()
+	s, err := stack.New(stack.Config{
+		Interfaces: []stack.Interface{{
+			Name: "dt0",
+			Link: netdev.FromDevice(dev, netdev.DeviceConfig{}),
+			Addrs: []netip.Prefix{
+				netip.MustParsePrefix(own4 + "/24"),
+				netip.MustParsePrefix(own6 + "/64"),
+			},
+		}},
+		Cred: endpoint.Cred{Pid: int32(os.Getpid())},
+	})
+	if err != nil {
+		return nil, err
+	}
+	n, err := sockapi.New(sockapi.Config{Stack: s})
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	if err := n.Setdefaulttimeout(0); err != nil {
+		return nil, err
+	}
+	return &ours{stack: s, net: n, dev: dev}, nil
+}
+
+func (o *ours) add(s *sockapi.Socket) handle {
+	o.socks = append(o.socks, s)
+	return handle(len(o.socks) - 1)
+}
+
+func (o *ours) socket(family, typ, proto int) (handle, error) {
+	s, err := o.net.Socket(family, typ, proto)
+	if err != nil {
+		return -1, err
+	}
+	return o.add(s), nil
+}
+
+func (o *ours) socketpair(family, typ, proto int) (handle, handle, error) {
+	a, b, err := o.net.Socketpair(family, typ, proto)
+	if err != nil {
+		return -1, -1, err
+	}
+	return o.add(a), o.add(b), nil
+}
+
+func (o *ours) dup(h handle) (handle, error) {
+	s, err := o.socks[h].Dup()
+	if err != nil {
+		return -1, err
+	}
+	return o.add(s), nil
+}
+
+func toSockapi(a endpoint.Addr) sockapi.Addr {
+	switch a.Family {
+	case endpoint.AF_INET:
+		return sockapi.InetAddr{Host: a.IP.String(), Port: int(a.Port)}
+	case endpoint.AF_INET6:
+		return sockapi.Inet6Addr{Host: a.IP.String(), Port: int(a.Port), Flowinfo: a.Flowinfo, ScopeID: a.Scope}
+	case endpoint.AF_UNIX:
+		return sockapi.UnixAddr{Path: a.Path}
+	case endpoint.AF_NETLINK:
+		return sockapi.NetlinkAddr{Pid: a.Pid, Groups: a.Groups}
+	}
+	return sockapi.UnspecAddr{}
+}
+
+func fromSockapi(addr sockapi.Addr) endpoint.Addr {
+	switch a := addr.(type) {
+	case sockapi.InetAddr:
+		return endpoint.Addr{Family: endpoint.AF_INET, IP: netip.MustParseAddr(a.Host), Port: uint16(a.Port)}
+	case sockapi.Inet6Addr:
+		return endpoint.Addr{Family: endpoint.AF_INET6, IP: netip.MustParseAddr(a.Host), Port: uint16(a.Port), Flowinfo: a.Flowinfo, Scope: a.ScopeID}
+	case sockapi.UnixAddr:
+		return endpoint.Unix(a.Path)
+	}
+	return endpoint.Addr{}
+}
+
+func (o *ours) bind(h handle, a endpoint.Addr) error    { return o.socks[h].Bind(toSockapi(a)) }
+func (o *ours) connect(h handle, a endpoint.Addr) error { return o.socks[h].Connect(toSockapi(a)) }
+func (o *ours) listen(h handle, backlog int) error      { return o.socks[h].Listen(backlog) }
+
+func (o *ours) accept(h handle) (handle, endpoint.Addr, error) {
+	s, from, err := o.socks[h].Accept()
+	if err != nil {
+		return -1, endpoint.Addr{}, err
+	}
+	return o.add(s), fromSockapi(from), nil
+}
+
+func (o *ours) send(h handle, data []byte, flags int) (int, error) {
+	return o.socks[h].Send(data, flags)
+}
+
+func (o *ours) sendto(h handle, data []byte, flags int, to endpoint.Addr) (int, error) {
+	return o.socks[h].Sendto(data, toSockapi(to), flags)
+}
+
+func (o *ours) recvfrom(h handle, buf []byte, flags int) (int, endpoint.Addr, error) {
+	n, from, err := o.socks[h].RecvfromInto(buf, 0, flags)
+	return n, fromSockapi(from), err
+}
+
+func (o *ours) shutdown(h handle, how int) error { return o.socks[h].Shutdown(how) }
+
+func (o *ours) close(h handle) error {
+	if o.socks[h].Fileno() < 0 {
+		return endpoint.EBADF // the Socket's second Close is Python's, not close(2)
+	}
+	return o.socks[h].Close()
+}
+
+func (o *ours) getsockname(h handle) (endpoint.Addr, error) {
+	a, err := o.socks[h].Getsockname()
+	return fromSockapi(a), err
+}
+
+func (o *ours) getpeername(h handle) (endpoint.Addr, error) {
+	a, err := o.socks[h].Getpeername()
+	return fromSockapi(a), err
+}
+
+func (o *ours) getsockopt(h handle, level, name int, buf []byte) (int, error) {
+	b, err := o.socks[h].GetsockoptBytes(level, name, len(buf))
+	return copy(buf, b), err
+}
+
+func (o *ours) setsockopt(h handle, level, name int, value []byte) error {
+	return o.socks[h].SetsockoptBytes(level, name, value)
+}
+
+func (o *ours) unlink(path string) error { return o.stack.Unlink(path) }
+
+func (o *ours) poll(h handle) int {
+	p := o.net.Poll()
+	fd := o.socks[h].Fileno()
+	if fd < 0 {
+		return sockapi.POLLNVAL
+	}
+	if err := p.Register(fd, allEvents); err != nil {
+		panic(err)
+	}
+	got, err := p.Poll(0)
+	if err != nil {
+		panic(err)
+	}
+	if len(got) == 0 {
+		return 0
+	}
+	return got[0].Events
+}
+
+func (o *ours) await(h handle, events int, d time.Duration) { _, _ = o.socks[h].Wait(events, d) }
+
+func (o *ours) pathPrefix() string     { return "/tmp/differ/" }
+func (o *ours) abstractPrefix() string { return "" }
+func (o *ours) wire() wire             { return o.dev }
+
+func (o *ours) end() {
+	o.net.Close()
+	o.stack.Close()
+}
+
+var _ sockets = (*ours)(nil)

@@ -1,0 +1,114 @@
+package differ
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"usersock/sockapi"
+	"usersock/stack/endpoint"
+)
+
+// sockets is what a sequence runs on: the calls of sockets(7), non-blocking.
+// A handle stays valid for calls after close, which are EBADF.
+type sockets interface {
+	socket(family, typ, proto int) (handle, error)
+	socketpair(family, typ, proto int) (a, b handle, err error)
+	dup(h handle) (handle, error)
+	bind(h handle, a endpoint.Addr) error
+	connect(h handle, a endpoint.Addr) error // AF_UNSPEC dissolves
+	listen(h handle, backlog int) error
+	accept(h handle) (handle, endpoint.Addr, error)
+	send(h handle, data []byte, flags int) (int, error)
+	sendto(h handle, data []byte, flags int, to endpoint.Addr) (int, error)
+	recvfrom(h handle, buf []byte, flags int) (int, endpoint.Addr, error)
+	shutdown(h handle, how int) error
+	close(h handle) error
+	getsockname(h handle) (endpoint.Addr, error)
+	getpeername(h handle) (endpoint.Addr, error)
+	getsockopt(h handle, level, name int, buf []byte) (int, error)
+	setsockopt(h handle, level, name int, value []byte) error
+	unlink(path string) error
+
+	// poll is what poll(2) says at once, of all events.
+	poll(h handle) int
+
+	// await returns when one of the events may hold on the socket, or after d.
+	await(h handle, events int, d time.Duration)
+
+	// pathPrefix begins every path of the side, abstractPrefix every abstract
+	// name behind its NUL.
+	pathPrefix() string
+	abstractPrefix() string
+
+	// wire is the far end of the side's interface, nil if there is none.
+	wire() wire
+
+	// end closes what is left.
+	end()
+}
+
+type handle int
+
+// The addresses of both sides. The interface beside lo has no neighbour but
+// the scripted one.
+const (
+	own4, own6 = "192.0.2.1", "2001:db8::1"
+)
+
+// allEvents are the events that a sequence notes.
+const allEvents = sockapi.POLLIN | sockapi.POLLPRI | sockapi.POLLOUT | sockapi.POLLERR | sockapi.POLLHUP | sockapi.POLLRDHUP
+
+func eventsText(e int) string {
+	if e == 0 {
+		return "-"
+	}
+	var names []string
+	for _, n := range []struct {
+		e int
+		n string
+	}{{sockapi.POLLIN, "IN"}, {sockapi.POLLPRI, "PRI"}, {sockapi.POLLOUT, "OUT"}, {sockapi.POLLERR, "ERR"},
+		{sockapi.POLLHUP, "HUP"}, {sockapi.POLLRDHUP, "RDHUP"}, {sockapi.POLLNVAL, "NVAL"}} {
+		if e&n.e != 0 {
+			names = append(names, n.n)
+		}
+	}
+	return strings.Join(names, "|")
+}
+
+func parseEvents(text string) (e int) {
+	for name := range strings.SplitSeq(text, "|") {
+		switch name {
+		case "IN":
+			e |= sockapi.POLLIN
+		case "PRI":
+			e |= sockapi.POLLPRI
+		case "OUT":
+			e |= sockapi.POLLOUT
+		case "ERR":
+			e |= sockapi.POLLERR
+		case "HUP":
+			e |= sockapi.POLLHUP
+		case "RDHUP":
+			e |= sockapi.POLLRDHUP
+		case "NVAL":
+			e |= sockapi.POLLNVAL
+		}
+	}
+	return e
+}
+
+// errText names an error by its errno.
+func errText(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	var e endpoint.Errno
+	if errors.As(err, &e) && e != 0 {
+		return e.Name()
+	}
+	if errors.Is(err, endpoint.EINVAL) { // a *ValueError
+		return "EINVAL"
+	}
+	return err.Error()
+}
