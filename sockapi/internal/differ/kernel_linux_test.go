@@ -128,7 +128,6 @@ func decode(b []byte) endpoint.Addr {
 	return endpoint.Addr{}
 }
 
-
 func (k *kernel) bind(h handle, a endpoint.Addr) error {
 	b := encode(a)
 	_, _, e := unix.Syscall(unix.SYS_BIND, k.fd(h), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
@@ -208,8 +207,12 @@ func (k *kernel) named(call uintptr, h handle) (endpoint.Addr, error) {
 	return decode(b[:min(int(size), len(b))]), nil
 }
 
-func (k *kernel) getsockname(h handle) (endpoint.Addr, error) { return k.named(unix.SYS_GETSOCKNAME, h) }
-func (k *kernel) getpeername(h handle) (endpoint.Addr, error) { return k.named(unix.SYS_GETPEERNAME, h) }
+func (k *kernel) getsockname(h handle) (endpoint.Addr, error) {
+	return k.named(unix.SYS_GETSOCKNAME, h)
+}
+func (k *kernel) getpeername(h handle) (endpoint.Addr, error) {
+	return k.named(unix.SYS_GETPEERNAME, h)
+}
 
 func (k *kernel) getsockopt(h handle, level, name int, buf []byte) (int, error) {
 	size := uint32(len(buf))

@@ -76,6 +76,9 @@ type stop struct{ reason string }
 // play plays a sequence on a side.
 func play(q sequence, side sockets, want []entry) (log []entry, err error) {
 	s := &script{net: side, af: q.af, typ: q.typ, want: want, ports: map[uint16]string{0: "0"}, autos: map[string]string{}, patience: patience}
+	if *table {
+		s.patience = impatience // everything is about to differ
+	}
 	defer side.end()
 	defer func() {
 		switch r := recover().(type) {
@@ -336,7 +339,7 @@ func (s *script) open(name string, family, typ, proto int) *sock {
 	var k *sock
 	s.step(fmt.Sprintf("%s = socket(%s, %s, %s)", name, familyText(family), typeText(typ), protoText(proto)), func() string {
 		h, err := s.net.socket(family, typ, proto)
-		k = s.add(name, h, typ == endpoint.SOCK_STREAM)
+		k = s.add(name, h, typ == endpoint.SOCK_STREAM && family != endpoint.AF_UNIX)
 		return errText(err)
 	})
 	return k
@@ -353,7 +356,7 @@ func (s *script) own(name string) *sock { return s.open(name, s.af, s.typ, 0) }
 func (s *script) socketpair(a, b string, family, typ, proto int) (ka, kb *sock) {
 	s.step(fmt.Sprintf("%s, %s = socketpair(%s, %s, %s)", a, b, familyText(family), typeText(typ), protoText(proto)), func() string {
 		ha, hb, err := s.net.socketpair(family, typ, proto)
-		ka, kb = s.add(a, ha, typ == endpoint.SOCK_STREAM), s.add(b, hb, typ == endpoint.SOCK_STREAM)
+		ka, kb = s.add(a, ha, false), s.add(b, hb, false)
 		return errText(err)
 	})
 	return ka, kb

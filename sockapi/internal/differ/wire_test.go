@@ -255,6 +255,8 @@ func (p *peer) matches(k packet, what string) bool {
 		return k.proto == protoTCP && k.flags&tcpFIN != 0
 	case "RST":
 		return k.proto == protoTCP && k.flags&tcpRST != 0
+	case "END or ACK":
+		return p.matches(k, "END") || p.matches(k, "ACK")
 	case "END": // FIN or RST, whichever comes
 		return k.proto == protoTCP && k.flags&(tcpRST|tcpFIN) != 0
 	}

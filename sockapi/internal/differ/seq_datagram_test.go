@@ -1,0 +1,706 @@
+package differ
+
+import (
+	"strings"
+
+	"usersock/stack/endpoint"
+)
+
+// receiver is a datagram socket that is bound on lo.
+func (s *script) receiver(name string) *sock {
+	k := s.datagram(name)
+	k.bind(s.lo(0))
+	return k
+}
+
+// datagramSequences are about UDP over lo.
+var datagramSequences = []sequence{
+	{name: "fresh", run: func(s *script) {
+		a := s.datagram("a")
+		a.send("x", 0)
+		a.send("", 0)
+		a.recv(1, 0)
+		a.recv(0, 0)
+		a.recv(1, peek)
+		a.recv(1, oob)
+		a.recv(1, errq)
+		a.sockname()
+		a.peername()
+		a.errno()
+		a.listen(1)
+		a.accept("b")
+		a.shutdown(rd)
+		a.shutdown(wr)
+		a.shutdown(rdwr)
+		a.shutdown(3)
+		a.connect(unspec)
+		a.get(soType)
+		a.get(soProtocol)
+		a.get(soAcceptconn)
+		a.close()
+		a.send("x", 0)
+		a.recv(1, 0)
+	}},
+	{name: "sendto and back", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		a.sendto("hello", b.addr(), 0)
+		a.sockname()
+		a.peername()
+		b.recv(9, 0)
+		b.sendto("back", s.lo(a.addr().Port), 0)
+		a.recv(9, 0)
+	}},
+	{name: "several wait", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		a.sendto("one", b.addr(), 0)
+		a.sendto("", b.addr(), 0)
+		a.sendto("three", b.addr(), 0)
+		b.recv(9, 0)
+		b.recv(9, 0)
+		b.recv(9, 0)
+		b.recv(9, 0)
+	}},
+	{name: "of no length", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		a.sendto("", b.addr(), 0)
+		b.recv(0, peek)
+		b.recv(9, peek|trunc)
+		b.recv(9, 0)
+		a.sendto("", b.addr(), 0)
+		b.recv(0, 0)
+		b.recv(0, 0)
+		a.connect(b.addr())
+		a.send("", 0)
+		b.recv(9, 0)
+	}},
+	{name: "cut", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		a.sendto("longer", b.addr(), 0)
+		b.recv(2, peek)
+		b.recv(2, peek|trunc)
+		b.recv(2, 0)
+		b.recv(9, 0)
+		a.sendto("longer", b.addr(), 0)
+		b.recv(2, trunc)
+		b.recv(9, 0)
+		a.sendto("longer", b.addr(), 0)
+		b.recv(0, trunc)
+		b.recv(9, 0)
+		a.sendto("gone", b.addr(), 0)
+		b.recv(0, 0)
+		b.recv(9, 0)
+	}},
+	{name: "peek", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		a.sendto("one", b.addr(), 0)
+		a.sendto("two", b.addr(), 0)
+		b.recv(9, peek)
+		b.recv(9, peek)
+		b.recv(9, 0)
+		b.recv(9, peek)
+		b.recv(9, 0)
+		b.recv(9, peek)
+	}},
+	{name: "waitall means nothing", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		a.sendto("one", b.addr(), 0)
+		a.sendto("two", b.addr(), 0)
+		b.recv(9, waitall)
+		b.recv(9, waitall)
+		b.recv(9, waitall)
+	}},
+	{name: "as long as can be", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		a.sendto(strings.Repeat("x", 65507), b.addr(), 0)
+		b.recv(70000, 0)
+		a.sendto(strings.Repeat("x", 65508), b.addr(), 0)
+		b.recv(70000, 0)
+		a.sendto(strings.Repeat("x", 65535), b.addr(), 0)
+		a.sendto(strings.Repeat("x", 65536), b.addr(), 0)
+		a.sendto(strings.Repeat("x", 100000), b.addr(), 0)
+		a.sendto("x", b.addr(), 0)
+	}},
+	{name: "oob", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		a.sendto("x", b.addr(), oob)
+		a.sendto("y", b.addr(), 0)
+		b.recv(9, oob)
+		b.recv(9, 0)
+	}},
+	{name: "flags", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		a.sendto("1", b.addr(), endpoint.MSG_CONFIRM)
+		a.sendto("2", b.addr(), endpoint.MSG_DONTROUTE)
+		a.sendto("3", b.addr(), eor)
+		a.sendto("4", b.addr(), endpoint.MSG_DONTWAIT|endpoint.MSG_NOSIGNAL)
+		b.recv(9, endpoint.MSG_DONTWAIT)
+		b.recv(9, 0)
+		b.recv(9, 0)
+		b.recv(9, 0)
+		b.recv(9, errq)
+	}},
+	{name: "connected", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		a.connect(b.addr())
+		a.peername()
+		a.sockname()
+		a.send("x", 0)
+		b.recv(9, 0)
+		a.sendto("y", b.addr(), 0)
+		b.recv(9, 0)
+		a.connect(b.addr())
+		a.bind(s.lo(0))
+		a.listen(1)
+	}},
+	{name: "connected, and a stranger sends", run: func(s *script) {
+		a, b, c := s.datagram("a"), s.receiver("b"), s.receiver("c")
+		a.connect(b.addr())
+		c.sendto("stranger", s.lo(a.addr().Port), 0)
+		b.sendto("friend", s.lo(a.addr().Port), 0)
+		a.recv(20, 0)
+		a.recv(20, 0)
+	}},
+	{name: "connected, and sends to another", run: func(s *script) {
+		a, b, c := s.datagram("a"), s.receiver("b"), s.receiver("c")
+		a.connect(b.addr())
+		a.sendto("elsewhere", c.addr(), 0)
+		c.recv(20, 0)
+		c.sendto("back", s.lo(a.addr().Port), 0)
+		a.recv(20, 0)
+		a.peername()
+	}},
+	{name: "what waited before connect stays", run: func(s *script) {
+		a, b, c := s.receiver("a"), s.receiver("b"), s.receiver("c")
+		c.sendto("early", a.addr(), 0)
+		a.connect(b.addr())
+		a.recv(20, 0)
+	}},
+	{name: "connected again", run: func(s *script) {
+		a, b, c := s.datagram("a"), s.receiver("b"), s.receiver("c")
+		a.connect(b.addr())
+		a.send("to b", 0)
+		a.connect(c.addr())
+		a.send("to c", 0)
+		a.peername()
+		b.recv(9, 0)
+		c.recv(9, 0)
+	}},
+	{name: "disconnected", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		a.connect(b.addr())
+		a.connect(unspec)
+		a.peername()
+		a.sockname()
+		a.send("x", 0)
+		a.sendto("y", b.addr(), 0)
+		a.sockname()
+		a.connect(unspec)
+		a.connect(b.addr())
+		a.peername()
+	}},
+	{name: "bound, then disconnected", run: func(s *script) {
+		a, b := s.receiver("a"), s.receiver("b")
+		a.connect(b.addr())
+		a.connect(unspec)
+		a.sockname()
+		b.sendto("still here", a.addr(), 0)
+		a.recv(20, 0)
+	}},
+	{name: "bound to the wildcard, connected, disconnected", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		a.bind(s.any(0))
+		a.sockname()
+		a.connect(b.addr())
+		a.sockname()
+		a.connect(unspec)
+		a.sockname()
+	}},
+	{name: "to a closed port", run: func(s *script) {
+		a := s.datagram("a")
+		closed := s.closedPort(endpoint.SOCK_DGRAM)
+		a.sendto("x", closed, 0)
+		a.errno()
+		a.connect(closed)
+		a.send("x", 0)
+		a.recv(1, 0)
+		a.recv(1, 0)
+		a.send("x", 0)
+		a.errno()
+		a.errno()
+		a.send("x", 0)
+		a.send("x", 0)
+		a.send("x", 0)
+		a.recv(1, peek)
+		a.recv(1, 0)
+	}},
+	{name: "refusals and poll", run: func(s *script) {
+		a := s.datagram("a")
+		a.connect(s.closedPort(endpoint.SOCK_DGRAM))
+		a.send("", 0)
+		a.recv(0, 0)
+		a.send("x", 0)
+		a.connect(unspec)
+		a.errno()
+	}},
+	{name: "a refusal, then data", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		to := b.addr()
+		a.connect(to)
+		b.close()
+		a.send("nobody", 0)
+		b = s.datagram("b")
+		b.bind(to)
+		b.sendto("somebody", s.lo(a.addr().Port), 0)
+		a.recv(9, 0)
+		a.recv(9, 0)
+	}},
+	{name: "shut down for reading", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		a.connect(b.addr())
+		b.sendto("before", s.lo(a.addr().Port), 0)
+		a.shutdown(rd)
+		a.recv(9, 0)
+		b.sendto("after", s.lo(a.addr().Port), 0)
+		a.recv(9, 0)
+		a.send("x", 0)
+		b.recv(9, 0)
+	}},
+	{name: "shut down for writing", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		a.connect(b.addr())
+		a.shutdown(wr)
+		a.send("x", 0)
+		a.sendto("x", b.addr(), 0)
+		b.sendto("y", s.lo(a.addr().Port), 0)
+		a.recv(9, 0)
+		a.shutdown(rdwr)
+		a.connect(b.addr())
+		a.send("x", 0)
+	}},
+	{name: "shut down and disconnected", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		a.connect(b.addr())
+		a.shutdown(rdwr)
+		a.connect(unspec)
+		a.sendto("x", b.addr(), 0)
+		a.recv(9, 0)
+	}},
+	{name: "bind", run: func(s *script) {
+		a := s.datagram("a")
+		a.bind(s.foreign(0))
+		a.bind(s.lo(0))
+		a.bind(s.lo(0))
+		a.sockname()
+		b := s.datagram("b")
+		b.bind(a.addr())
+		b.bind(s.any(a.addr().Port))
+		b.set(soReuseaddr, 1)
+		b.bind(a.addr())
+		b.bind(s.any(0))
+		b.sockname()
+		a.close()
+		c := s.datagram("c")
+		c.bind(s.any(0))
+		c.sockname()
+	}},
+	{name: "port 0", run: func(s *script) {
+		a := s.datagram("a")
+		a.sendto("x", s.lo(0), 0)
+		a.connect(s.lo(0))
+		a.peername()
+		a.sockname()
+		a.send("x", 0)
+	}},
+	{name: "to the wildcard address", run: func(s *script) {
+		a, b := s.datagram("a"), s.datagram("b")
+		b.bind(s.any(0))
+		a.sendto("x", b.addr(), 0)
+		b.recv(9, 0)
+		a.connect(b.addr())
+		a.peername()
+		a.sockname()
+		a.send("y", 0)
+		b.recv(9, 0)
+	}},
+	{name: "to itself", run: func(s *script) {
+		a := s.receiver("a")
+		a.sendto("myself", a.addr(), 0)
+		a.recv(9, 0)
+		a.connect(a.addr())
+		a.send("again", 0)
+		a.recv(9, 0)
+		a.peername()
+	}},
+	{name: "to where no route leads", run: func(s *script) {
+		a := s.datagram("a")
+		a.sendto("x", s.foreign(9), 0)
+		a.sockname()
+		a.connect(s.foreign(9))
+		a.peername()
+		a.errno()
+	}},
+	{name: "bound to lo, sent elsewhere", run: func(s *script) {
+		a := s.receiver("a")
+		a.sendto("x", s.filtered(9), 0)
+		a.connect(s.filtered(9))
+	}},
+	{name: "to a neighbour that is silent", run: func(s *script) {
+		a := s.datagram("a")
+		a.sendto("x", s.filtered(9), 0)
+		a.connect(s.filtered(9))
+		a.sockname()
+		a.peername()
+		a.send("y", 0)
+		a.recv(9, 0)
+	}},
+	{name: "more", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		a.sendto("one", b.addr(), more)
+		b.recv(9, 0)
+		a.sendto(" two", b.addr(), more)
+		a.sendto(" three", b.addr(), 0)
+		b.recv(99, 0)
+	}},
+	{name: "cork", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		a.connect(b.addr())
+		a.set(udpCork, 1)
+		a.get(udpCork)
+		a.send("one", 0)
+		a.send(" two", 0)
+		b.recv(99, 0)
+		a.set(udpCork, 0)
+		b.recv(99, 0)
+	}},
+	{name: "a corked datagram is dropped by close", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		a.connect(b.addr())
+		a.send("never", more)
+		a.close()
+		b.recv(9, 0)
+	}},
+	{name: "two sockets of one port", run: func(s *script) {
+		a, b, c := s.datagram("a"), s.datagram("b"), s.datagram("c")
+		a.set(soReuseaddr, 1)
+		b.set(soReuseaddr, 1)
+		a.bind(s.lo(0))
+		b.bind(a.addr())
+		c.sendto("to the later", a.addr(), 0)
+		b.recv(20, 0)
+		b.close()
+		c.sendto("to the one left", a.addr(), 0)
+		a.recv(20, 0)
+	}},
+	{name: "the more special socket receives", run: func(s *script) {
+		a, b, c := s.datagram("a"), s.datagram("b"), s.datagram("c")
+		a.set(soReuseaddr, 1)
+		b.set(soReuseaddr, 1)
+		a.bind(s.any(0))
+		b.bind(s.lo(a.addr().Port))
+		c.sendto("special", b.addr(), 0)
+		a.recv(20, 0)
+		b.recv(20, 0)
+		b.connect(s.lo(9))
+		c.sendto("wild", s.lo(a.addr().Port), 0)
+		a.recv(20, 0)
+		b.recv(20, 0)
+	}},
+	{name: "a receive buffer that is full", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		b.set(soRcvbuf, 1)
+		a.sendto("first", b.addr(), 0)
+		for range 40 {
+			_, _ = s.net.sendto(a.h, make([]byte, 1000), 0, b.addr())
+		}
+		b.recv(9, 0)
+		b.drain()
+		a.sendto("room again", b.addr(), 0)
+		b.recv(20, 0)
+	}},
+	{name: "broadcast without leave", run: func(s *script) {
+		if s.af == endpoint.AF_INET6 {
+			return
+		}
+		a := s.datagram("a")
+		a.sendto("x", at("255.255.255.255", 9), 0)
+		a.connect(at("255.255.255.255", 9))
+		a.sendto("x", at("192.0.2.255", 9), 0)
+		a.connect(at("192.0.2.255", 9))
+		a.sendto("x", at("127.255.255.255", 9), 0)
+		a.set(soBroadcast, 1)
+		a.sendto("x", at("192.0.2.255", 9), 0)
+		a.sendto("x", at("127.255.255.255", 9), 0)
+		a.connect(at("192.0.2.255", 9))
+		a.peername()
+		a.sockname()
+	}},
+	{name: "multicast", run: func(s *script) {
+		if s.af == endpoint.AF_INET6 {
+			return
+		}
+		join := option{"IP_ADD_MEMBERSHIP", endpoint.IPPROTO_IP, endpoint.IP_ADD_MEMBERSHIP}
+		leave := option{"IP_DROP_MEMBERSHIP", endpoint.IPPROTO_IP, endpoint.IP_DROP_MEMBERSHIP}
+		out := option{"IP_MULTICAST_IF", endpoint.IPPROTO_IP, endpoint.IP_MULTICAST_IF}
+		group := []byte{224, 0, 0, 251, 127, 0, 0, 1}
+		a, b := s.datagram("a"), s.datagram("b")
+		b.bind(s.any(0))
+		b.setBytes(join, group)
+		b.setBytes(join, group)
+		b.setBytes(join, []byte{127, 0, 0, 1, 127, 0, 0, 1})
+		b.setBytes(join, group[:4])
+		a.setBytes(out, []byte{127, 0, 0, 1})
+		a.sendto("to the group", at("224.0.0.251", b.addr().Port), 0)
+		b.recv(20, 0)
+		b.setBytes(leave, group)
+		b.setBytes(leave, group)
+		a.sendto("nobody", at("224.0.0.251", b.addr().Port), 0)
+		b.recv(20, 0)
+	}},
+	{name: "dup", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		c := b.dup("c")
+		a.sendto("one", b.addr(), 0)
+		b.close()
+		c.recv(9, 0)
+		a.sendto("two", c.addr(), 0)
+		c.recv(9, 0)
+	}},
+	{name: "low-water mark means nothing", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		b.set(soRcvlowat, 10)
+		a.sendto("x", b.addr(), 0)
+		b.recv(9, 0)
+	}},
+	{name: "addresses of other families", run: func(s *script) {
+		a := s.datagram("a")
+		other := at("::1", 9)
+		if s.af == endpoint.AF_INET6 {
+			other = at("127.0.0.1", 9)
+		}
+		a.bind(other)
+		a.connect(other)
+		a.sendto("x", other, 0)
+		a.bind(s.path("x"))
+		a.connect(s.path("x"))
+		a.sendto("x", s.path("x"), 0)
+	}},
+	{name: "socketpair", run: func(s *script) {
+		s.socketpair("a", "b", s.af, endpoint.SOCK_DGRAM, 0)
+	}},
+}
+
+func mapped(port uint16) endpoint.Addr { return at("::ffff:127.0.0.1", port) }
+
+// only sets IPV6_V6ONLY.
+func (k *sock) only() { k.set(ipv6V6only, 1) }
+
+// dualSequences are about AF_INET6 sockets and IPv4.
+var dualSequences = []sequence{
+	{name: "an IPv4 client of a dual listener", run: func(s *script) {
+		l := s.stream("l")
+		l.bind(at("::", 0))
+		l.listen(2)
+		c := s.open("c", endpoint.AF_INET, endpoint.SOCK_STREAM, 0)
+		c.connect(at("127.0.0.1", l.addr().Port))
+		p := l.accept("p")
+		p.sockname()
+		p.peername()
+		c.peername()
+		p.send("x", 0)
+		c.recv(9, 0)
+		p.get(ipv6V6only)
+	}},
+	{name: "a client of a mapped address", run: func(s *script) {
+		l := s.stream("l")
+		l.bind(at("::", 0))
+		l.listen(2)
+		c := s.stream("c")
+		c.connect(mapped(l.addr().Port))
+		c.sockname()
+		c.peername()
+		p := l.accept("p")
+		p.peername()
+	}},
+	{name: "a client of the mapped wildcard", run: func(s *script) {
+		l := s.open("l", endpoint.AF_INET, endpoint.SOCK_STREAM, 0)
+		l.bind(at("0.0.0.0", 0))
+		l.listen(2)
+		c := s.stream("c")
+		c.connect(at("::ffff:0.0.0.0", l.addr().Port))
+		c.sockname()
+		c.peername()
+		d := s.stream("d")
+		d.connect(at("::", l.addr().Port))
+		d.errno()
+	}},
+	{name: "IPv6 alone, listening", run: func(s *script) {
+		l := s.stream("l")
+		l.only()
+		l.get(ipv6V6only)
+		l.bind(at("::", 0))
+		l.listen(2)
+		c := s.open("c", endpoint.AF_INET, endpoint.SOCK_STREAM, 0)
+		c.connect(at("127.0.0.1", l.addr().Port))
+		c.errno()
+		d := s.stream("d")
+		d.connect(at("::1", l.addr().Port))
+		p := l.accept("p")
+		p.get(ipv6V6only)
+	}},
+	{name: "IPv6 alone, and mapped addresses", run: func(s *script) {
+		a := s.stream("a")
+		a.only()
+		a.bind(mapped(0))
+		a.connect(mapped(9))
+		a.sockname()
+		b := s.datagram("b")
+		b.only()
+		b.bind(mapped(0))
+		b.connect(mapped(9))
+		b.sendto("x", mapped(9), 0)
+	}},
+	{name: "the option after bind", run: func(s *script) {
+		a := s.stream("a")
+		a.bind(at("::", 0))
+		a.only()
+		a.get(ipv6V6only)
+		b := s.datagram("b")
+		b.bind(at("::", 0))
+		b.only()
+		c := s.stream("c")
+		c.connect(s.filtered(9))
+		c.only()
+	}},
+	{name: "bound to a mapped address", run: func(s *script) {
+		l := s.stream("l")
+		l.bind(mapped(0))
+		l.sockname()
+		l.listen(1)
+		c := s.open("c", endpoint.AF_INET, endpoint.SOCK_STREAM, 0)
+		c.connect(at("127.0.0.1", l.addr().Port))
+		p := l.accept("p")
+		p.sockname()
+		d := s.stream("d")
+		d.connect(at("::1", l.addr().Port))
+		d.errno()
+	}},
+	{name: "bound to a mapped address, sending to IPv6", run: func(s *script) {
+		a := s.datagram("a")
+		a.bind(mapped(0))
+		a.sockname()
+		a.sendto("x", at("::1", 9), 0)
+		a.connect(at("::1", 9))
+		b := s.stream("b")
+		b.bind(mapped(0))
+		b.connect(at("::1", 9))
+	}},
+	{name: "bound to IPv6, sending to a mapped address", run: func(s *script) {
+		a := s.datagram("a")
+		a.bind(at("::1", 0))
+		a.sendto("x", mapped(9), 0)
+		a.connect(mapped(9))
+		b := s.stream("b")
+		b.bind(at("::1", 0))
+		b.connect(mapped(9))
+	}},
+	{name: "bound to the mapped wildcard", run: func(s *script) {
+		a := s.datagram("a")
+		a.bind(at("::ffff:0.0.0.0", 0))
+		a.sockname()
+		b := s.open("b", endpoint.AF_INET, endpoint.SOCK_DGRAM, 0)
+		b.sendto("x", at("127.0.0.1", a.addr().Port), 0)
+		a.recv(9, 0)
+		c := s.datagram("c")
+		c.sendto("y", at("::1", a.addr().Port), 0)
+		a.recv(9, 0)
+	}},
+	{name: "datagrams of both versions", run: func(s *script) {
+		a := s.datagram("a")
+		a.bind(at("::", 0))
+		b := s.open("b", endpoint.AF_INET, endpoint.SOCK_DGRAM, 0)
+		b.bind(at("127.0.0.1", 0))
+		b.sendto("four", at("127.0.0.1", a.addr().Port), 0)
+		a.recv(9, 0)
+		a.sendto("back", mapped(b.addr().Port), 0)
+		b.recv(9, 0)
+		c := s.datagram("c")
+		c.sendto("six", at("::1", a.addr().Port), 0)
+		a.recv(9, 0)
+	}},
+	{name: "a datagram socket connected to a mapped address", run: func(s *script) {
+		b := s.open("b", endpoint.AF_INET, endpoint.SOCK_DGRAM, 0)
+		b.bind(at("127.0.0.1", 0))
+		a := s.datagram("a")
+		a.connect(mapped(b.addr().Port))
+		a.sockname()
+		a.peername()
+		a.send("x", 0)
+		b.recv(9, 0)
+		a.connect(at("::1", 9))
+		a.sockname()
+		a.connect(unspec)
+		a.sockname()
+		a.peername()
+	}},
+	{name: "a datagram refused over the mapped address", run: func(s *script) {
+		a := s.datagram("a")
+		closed := s.closedPort(endpoint.SOCK_DGRAM)
+		a.connect(mapped(closed.Port))
+		a.send("x", 0)
+		a.errno()
+	}},
+	{name: "a listener of each version on one port", run: func(s *script) {
+		l := s.stream("l")
+		l.only()
+		l.bind(at("::", 0))
+		l.listen(1)
+		m := s.open("m", endpoint.AF_INET, endpoint.SOCK_STREAM, 0)
+		m.bind(at("0.0.0.0", l.addr().Port))
+		m.listen(1)
+		c := s.open("c", endpoint.AF_INET, endpoint.SOCK_STREAM, 0)
+		c.connect(at("127.0.0.1", l.addr().Port))
+		m.accept("p")
+		d := s.stream("d")
+		d.connect(at("::1", l.addr().Port))
+		l.accept("q")
+	}},
+	{name: "link-local addresses without a scope", run: func(s *script) {
+		a, b := s.stream("a"), s.datagram("b")
+		a.connect(at("fe80::1", 9))
+		a.bind(at("fe80::1", 0))
+		b.connect(at("fe80::1", 9))
+		b.bind(at("fe80::1", 0))
+		b.sendto("x", at("fe80::1", 9), 0)
+		to := at("fe80::1", 9)
+		to.Scope = 4711
+		a.connect(to)
+		b.connect(to)
+		b.sendto("x", to, 0)
+		c := s.stream("c")
+		to.Port = 0
+		c.bind(to)
+	}},
+	{name: "a scope where none is needed", run: func(s *script) {
+		a := s.datagram("a")
+		to := at("::1", 0)
+		to.Scope = 1
+		a.bind(to)
+		a.sockname()
+		to.Port = 9
+		a.connect(to)
+		a.peername()
+	}},
+	{name: "options of both levels on AF_INET6", run: func(s *script) {
+		a := s.stream("a")
+		a.set(ipTTL, 33)
+		a.get(ipTTL)
+		a.set(ipv6Hops, 44)
+		a.get(ipv6Hops)
+		a.get(ipTOS)
+		a.get(ipv6Tclass)
+		b := s.open("b", endpoint.AF_INET, endpoint.SOCK_STREAM, 0)
+		b.get(ipv6V6only)
+		b.set(ipv6V6only, 1)
+		b.get(ipv6Hops)
+	}},
+}
