@@ -22,8 +22,12 @@ type Socket struct {
 // SocketType is the type of sockets by the name that the documents use.
 type SocketType = Socket
 
-// typeFlags are the bits of socket(2)'s type argument that are no type.
-const typeFlags = SOCK_NONBLOCK | SOCK_CLOEXEC
+// typeFlags are the bits of socket(2)'s type argument that are no type, and
+// typeMask those that are.
+const (
+	typeFlags = SOCK_NONBLOCK | SOCK_CLOEXEC
+	typeMask  = 0xf
+)
 
 // Socket opens a socket. The type may carry SOCK_NONBLOCK (timeout 0) and
 // SOCK_CLOEXEC (without effect: there is no exec). Errors are socket(2)'s:
@@ -38,6 +42,9 @@ func (n *Net) socket(family, typ, proto int) (*Socket, error) {
 	nonblocking, cloexec := typ >= 0 && typ&SOCK_NONBLOCK != 0, typ >= 0 && typ&SOCK_CLOEXEC != 0
 	if typ >= 0 {
 		typ &^= typeFlags
+	}
+	if typ&^typeMask != 0 {
+		return nil, fail("socket", nil, endpoint.EINVAL)
 	}
 	ep, err := n.stack.Open(family, endpoint.Request{Type: typ, Protocol: proto, Cred: n.cred})
 	if err != nil {
@@ -61,6 +68,9 @@ func (n *Net) Socketpair(family, typ, proto int) (*Socket, *Socket, error) {
 	nonblocking, cloexec := typ >= 0 && typ&SOCK_NONBLOCK != 0, typ >= 0 && typ&SOCK_CLOEXEC != 0
 	if typ >= 0 {
 		typ &^= typeFlags
+	}
+	if typ&^typeMask != 0 {
+		return nil, nil, fail("socketpair", nil, endpoint.EINVAL)
 	}
 	a, b, err := n.stack.Pair(family, endpoint.Request{Type: typ, Protocol: proto, Cred: n.cred})
 	if err != nil {

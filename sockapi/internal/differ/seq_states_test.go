@@ -47,6 +47,7 @@ var stateMakers = []tcpState{
 	{"CLOSE after LAST-ACK", true, func(s *script) (*sock, *peer) {
 		a, p := lastAck(s)
 		p.send("ACK", "")
+		a.state("CLOSE")
 		return a, p
 	}},
 	{"CLOSE after a reset", true, func(s *script) (*sock, *peer) {

@@ -842,8 +842,6 @@ var streamSequences = []sequence{
 		p.recv(9, 0)
 		p.set(soRcvlowat, 0)
 		p.get(soRcvlowat)
-		p.set(soRcvlowat, -1)
-		p.get(soRcvlowat)
 	}},
 	{name: "deferred accept", run: func(s *script) {
 		l := s.stream("l")

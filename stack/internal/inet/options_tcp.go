@@ -237,7 +237,7 @@ func (o target) tcpInfo() []byte {
 	micros := func(d time.Duration) uint32 { return uint32(d / time.Microsecond) }
 
 	state := tcp.EndpointState(info.State)
-	if o.has(flagListenShut) || state > tcp.StateClosing {
+	if o.has(flagListenShut) || state > tcp.StateClosing || state == tcp.StateTimeWait { // the last is no state of a socket
 		state = tcp.StateClose
 	}
 	b[0] = byte(state) // tcpi_state: the numbers are Linux's

@@ -83,6 +83,12 @@ func (t *tcpEndpoint) Bind(a endpoint.Addr) error {
 		return err
 	}
 	if err := raw.Bind(fa); err != nil {
+		if raw.EndpointState() == tcp.StateInitial {
+			// Netstack's endpoint keeps the address that it could not have.
+			if e := t.renew(raw); e != nil {
+				return e
+			}
+		}
 		return bindErrno(err)
 	}
 	if got, err := raw.GetLocalAddress(); err == nil {
@@ -160,7 +166,10 @@ func (t *tcpEndpoint) Connect(a endpoint.Addr) error {
 		if _, bad := err.(*tcpip.ErrUnknownProtocol); bad {
 			return endpoint.ENETUNREACH
 		}
-		return errno(err)
+		if e := errno(err); e != endpoint.ENETUNREACH || !t.onLoopback4() {
+			return e
+		}
+		return endpoint.EINVAL // a route of Linux may not begin there
 	}
 }
 
@@ -183,6 +192,13 @@ func (t *tcpEndpoint) limitSyns(raw *tcp.Endpoint) {
 		raw.Abort()
 		t.tell(endpoint.In | endpoint.Out | endpoint.Err | endpoint.Hup)
 	})
+}
+
+// onLoopback4 reports whether the socket is bound to a loopback address of
+// IPv4.
+func (t *tcpEndpoint) onLoopback4() bool {
+	local := t.local.Load()
+	return local != nil && t.has(flagBound) && ipOf(local.Addr).Unmap().Is4() && ipOf(local.Addr).Unmap().IsLoopback()
 }
 
 // Listen implements endpoint.Endpoint. A negative backlog counts as a large
@@ -208,6 +224,11 @@ func (t *tcpEndpoint) Listen(backlog int) error {
 	// by one, and netstack's does not.
 	if err := raw.Listen(backlog + 1); err != nil {
 		if raw.EndpointState() != tcp.StateListen {
+			if over(raw) { // Netstack's endpoint ends with it, a socket does not
+				if e := t.renew(raw); e != nil {
+					return e
+				}
+			}
 			return bindErrno(err)
 		}
 		// Netstack refuses to go below what already waits. Linux takes any
@@ -224,7 +245,7 @@ func (t *tcpEndpoint) Listen(backlog int) error {
 		return endpoint.ENETDOWN
 	}
 	t.backlog.Store(int32(backlog))
-	t.set(flagListenShut, false)
+	t.set(flagListenShut|flagShutRead, false)
 	return nil
 }
 
@@ -344,6 +365,9 @@ func (t *tcpEndpoint) Recv(r endpoint.RecvRequest) (endpoint.Received, error) {
 		if r.Flags&endpoint.MSG_ERRQUEUE != 0 {
 			return endpoint.Received{}, endpoint.EAGAIN
 		}
+		if t.raw.Load().EndpointState() == tcp.StateListen {
+			return endpoint.Received{}, endpoint.ENOTCONN
+		}
 		return endpoint.Received{}, endpoint.EINVAL // no urgent data, or read in line
 	}
 	raw := t.raw.Load()
@@ -387,6 +411,9 @@ func (noBytes) Write([]byte) (int, error) { return 0, errNoRoom }
 func (t *tcpEndpoint) recvErrno(raw *tcp.Endpoint, err tcpip.Error) error {
 	switch err.(type) {
 	case *tcpip.ErrWouldBlock:
+		if t.has(flagShutRead) {
+			return nil
+		}
 		return endpoint.EAGAIN
 	case *tcpip.ErrClosedForReceive:
 		if t.closed.Load() {
@@ -400,6 +427,14 @@ func (t *tcpEndpoint) recvErrno(raw *tcp.Endpoint, err tcpip.Error) error {
 	case *tcpip.ErrNotConnected:
 		if e := t.takePending(); e != nil {
 			return e
+		}
+		switch raw.EndpointState() {
+		case tcp.StateSynRecv:
+			return endpoint.EAGAIN
+		case tcp.StateInitial, tcp.StateBound, tcp.StateListen:
+			if t.has(flagShutRead) {
+				return nil
+			}
 		}
 		return endpoint.ENOTCONN
 	}
@@ -418,13 +453,34 @@ func (t *tcpEndpoint) Shutdown(how int) error {
 	}
 	raw := t.raw.Load()
 	state := raw.EndpointState()
-	if state == tcp.StateTimeWait {
+	switch {
+	case state == tcp.StateTimeWait, state == tcp.StateClose:
 		return endpoint.ENOTCONN // gone, for the socket
+	case state == tcp.StateInitial, state == tcp.StateBound, state == tcp.StateListen && t.has(flagListenShut):
+		// Linux refuses, and remembers it all the same.
+		if flags&tcpip.ShutdownRead != 0 {
+			t.set(flagShutRead, true)
+			t.tell(endpoint.In | endpoint.RdHup)
+		}
+		return endpoint.ENOTCONN
+	case state == tcp.StateConnecting, state == tcp.StateSynSent:
+		return t.disconnect()
+	}
+	if t.has(flagConnecting) && synchronized(state) {
+		// For connect(2) the attempt has ended, inet_shutdown of Linux.
+		t.set(flagConnecting, false)
+		t.set(flagConnected, true)
 	}
 	if flags&tcpip.ShutdownWrite != 0 {
 		t.uncork(raw)
 	}
-	if err := raw.Shutdown(flags); err != nil {
+	tell := flags
+	if flags == tcpip.ShutdownRead|tcpip.ShutdownWrite && synchronized(state) {
+		if in, _ := t.Queued(); in > 0 {
+			tell = tcpip.ShutdownWrite // netstack would reset the connection
+		}
+	}
+	if err := raw.Shutdown(tell); err != nil {
 		return errno(err)
 	}
 	if state == tcp.StateListen {
@@ -482,7 +538,8 @@ func (t *tcpEndpoint) LocalAddr() (endpoint.Addr, error) {
 // PeerAddr implements endpoint.Endpoint.
 func (t *tcpEndpoint) PeerAddr() (endpoint.Addr, error) {
 	raw := t.raw.Load()
-	if raw.EndpointState() == tcp.StateTimeWait {
+	switch raw.EndpointState() {
+	case tcp.StateTimeWait, tcp.StateClose:
 		return endpoint.Addr{}, endpoint.ENOTCONN // gone, for the socket
 	}
 	fa, err := raw.GetRemoteAddress()

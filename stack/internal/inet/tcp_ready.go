@@ -43,7 +43,13 @@ func (t *tcpEndpoint) readyEvents() (e endpoint.Events) {
 	switch state {
 	case tcp.StateInitial, tcp.StateBound:
 		e = endpoint.Out | endpoint.Hup
+		if t.has(flagShutRead) {
+			e = all
+		}
 	case tcp.StateListen:
+		if t.has(flagListenShut) && t.has(flagShutRead) {
+			return all
+		}
 		if t.has(flagListenShut) {
 			return endpoint.Out | endpoint.Hup
 		}
@@ -110,6 +116,9 @@ func (t *tcpEndpoint) drain(raw *tcp.Endpoint) {
 	if t.drained.Load() == raw {
 		return
 	}
+	if !over(raw) {
+		return // its error may be yet to come
+	}
 	t.drainMu.Lock()
 	defer t.drainMu.Unlock()
 	if t.drained.Load() == raw {
@@ -137,10 +146,13 @@ func (t *tcpEndpoint) forget(raw *tcp.Endpoint, reported tcpip.Error) {
 
 // failure is number for an error that ended a connection.
 func (t *tcpEndpoint) failure(err tcpip.Error) endpoint.Errno {
-	if _, aborted := err.(*tcpip.ErrAborted); aborted {
+	switch err.(type) {
+	case *tcpip.ErrAborted:
 		if t.aborted() || t.p.ended.Load() {
 			return endpoint.ECONNABORTED // by AbortLocal or End, as tcp_abort of Linux
 		}
+	case *tcpip.ErrConnectionAborted:
+		return endpoint.ECONNRESET // data came after the end of both directions
 	}
 	return number(err)
 }

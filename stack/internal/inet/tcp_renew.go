@@ -43,7 +43,10 @@ func (t *tcpEndpoint) disconnect() error {
 	state := raw.EndpointState()
 	switch state {
 	case tcp.StateInitial, tcp.StateBound:
+		t.set(flagShutRead, false)
 		return nil
+	case tcp.StateClose, tcp.StateError:
+		t.drain(raw) // what is pending stays so
 	}
 	if state == tcp.StateTimeWait {
 		raw.Close() // over for the socket; the connection rests on
@@ -56,8 +59,6 @@ func (t *tcpEndpoint) disconnect() error {
 	switch state {
 	case tcp.StateEstablished, tcp.StateCloseWait, tcp.StateFinWait1, tcp.StateFinWait2, tcp.StateSynRecv, tcp.StateSynSent, tcp.StateConnecting:
 		t.pending.Store(int32(endpoint.ECONNRESET))
-	default:
-		t.pending.Store(0)
 	}
 	t.tell(endpoint.In | endpoint.Out | endpoint.Err | endpoint.Hup | endpoint.RdHup)
 	return nil
