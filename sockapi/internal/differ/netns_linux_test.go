@@ -101,9 +101,8 @@ func furnish() error {
 	}
 	// What differs from machine to machine. A kernel may lack one of them.
 	for name, value := range map[string]string{
-		"tcp_congestion_control": "cubic",
-		"tcp_rmem":               "4096 131072 6291456",
-		"tcp_wmem":               "4096 16384 4194304",
+		"tcp_rmem": "4096 131072 6291456",
+		"tcp_wmem": "4096 16384 4194304",
 	} {
 		_ = os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(value), 0o644)
 	}

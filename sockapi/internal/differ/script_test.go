@@ -83,6 +83,7 @@ type script struct {
 	autos    map[string]string
 	patience time.Duration
 	differs  bool // a step had another outcome than expected
+	filled   int  // bytes that fill sent
 }
 
 // A stop ends a script that cannot go on.
@@ -496,31 +497,48 @@ func (k *sock) untilThere(size, flags int) {
 	}
 }
 
-// fill sends until EAGAIN. How much that is, is each side's own.
+// fill sends until no more goes for a while. How much that is, is each side's
+// own; all of it is one letter.
 func (k *sock) fill() {
-	k.on("send until it fails", func() string {
-		chunk := []byte(strings.Repeat("f", 8192))
+	k.on("send until it is full", func() string {
+		chunk := []byte(strings.Repeat("f", 2048))
 		for {
-			if _, err := k.s.net.send(k.h, chunk, 0); err != nil {
+			n, err := k.s.net.send(k.h, chunk, 0)
+			k.s.filled += n
+			if err != nil && errText(err) != "EAGAIN" {
 				return errText(err)
+			}
+			if err != nil {
+				// What is under way may make room yet.
+				k.s.net.await(k.h, sockapi.POLLOUT, lull)
+				if k.s.net.poll(k.h)&sockapi.POLLOUT == 0 {
+					return errText(err)
+				}
 			}
 		}
 	})
 }
 
-// drain receives until EAGAIN, an error or the end.
+// lull is how long a sender that is full has to stay so.
+const lull = 30 * time.Millisecond
+
+// drain receives all that fill sent.
 func (k *sock) drain() {
-	k.on("recv until it fails", func() string {
+	k.on("recv all of it", func() string {
 		buf := make([]byte, 1<<16)
-		for {
-			n, _, err := k.s.net.recvfrom(k.h, buf, 0)
-			if err != nil {
+		for end := time.Now().Add(k.s.patience); k.s.filled > 0; {
+			n, _, err := k.s.net.recvfrom(k.h, buf[:min(len(buf), k.s.filled)], 0)
+			k.s.filled -= n
+			switch {
+			case err != nil && errText(err) == "EAGAIN" && time.Now().Before(end):
+				k.s.net.await(k.h, sockapi.POLLIN, time.Until(end))
+			case err != nil:
 				return errText(err)
-			}
-			if n == 0 {
+			case n == 0:
 				return "the end"
 			}
 		}
+		return "ok"
 	})
 }
 

@@ -55,6 +55,16 @@ func optionSequences() (qs []sequence) {
 			}})
 		}
 	}
+	qs = append(qs, sequence{name: "options/tcp4/TCP_CONGESTION", af: endpoint.AF_INET, typ: endpoint.SOCK_STREAM, run: func(s *script) {
+		a := s.own("a") // its first value is the machine's
+		a.setBytes(tcpCongestion, []byte("reno"))
+		a.lengths(tcpCongestion)
+		a.setBytes(tcpCongestion, []byte("reno\x00and more"))
+		a.setBytes(tcpCongestion, []byte("nosuch"))
+		a.setBytes(tcpCongestion, nil)
+		a.setBytes(tcpCongestion, []byte("re"))
+		a.lengths(tcpCongestion, 16)
+	}})
 	qs = append(qs, sequence{name: "options/unknown", af: endpoint.AF_INET, typ: endpoint.SOCK_STREAM, run: func(s *script) {
 		a := s.own("a")
 		for _, level := range []int{endpoint.SOL_SOCKET, endpoint.IPPROTO_IP, endpoint.IPPROTO_IPV6, endpoint.IPPROTO_TCP, endpoint.SOL_UDP, 77, -1} {
@@ -70,7 +80,7 @@ var socketOptions = []option{soDebug, soReuseaddr, soReuseport, soType, soError,
 	soPriority, soLinger, soPasscred, soRcvlowat, soSndlowat, soRcvtimeo, soSndtimeo, soAcceptconn, soProtocol, soDomain, soTimestamp, soPeekOff}
 
 var tcpOptions = []option{tcpNodelay, tcpMaxseg, tcpCork, tcpKeepidle, tcpKeepintvl, tcpKeepcnt, tcpSyncnt, tcpLinger2, tcpDefer,
-	tcpQuickack, tcpUserTimeout, tcpCongestion}
+	tcpQuickack, tcpUserTimeout}
 
 // lengths reads an option into buffers of several lengths, or of one.
 func (k *sock) lengths(o option, sizes ...int) {

@@ -722,15 +722,14 @@ var streamSequences = []sequence{
 		p.recv(0, 0)
 	}},
 	{name: "a socket that is full", run: func(s *script) {
-		c, p := s.pair()
+		c, p := s.smallPair()
 		c.fill()
 		c.send("x", 0)
-		p.recv(1, 0)
 		p.drain()
 		c.send("x", 0)
 	}},
 	{name: "a socket that is full and shut", run: func(s *script) {
-		c, p := s.pair()
+		c, p := s.smallPair()
 		c.fill()
 		c.shutdown(wr)
 		c.send("x", 0)
@@ -738,7 +737,7 @@ var streamSequences = []sequence{
 		p.recv(1, 0)
 	}},
 	{name: "the peer of a full socket is reset", run: func(s *script) {
-		c, p := s.pair()
+		c, p := s.smallPair()
 		c.fill()
 		p.closeReset()
 		c.send("x", 0)
@@ -960,4 +959,15 @@ func backlog(s *script, n, fit int) {
 		l.accept("p")
 	}
 	l.accept("p")
+}
+
+// smallPair is pair with small buffers.
+func (s *script) smallPair() (c, p *sock) {
+	l := s.listener()
+	l.set(soRcvbuf, 20000)
+	c = s.stream("c")
+	c.set(soSndbuf, 20000)
+	c.connect(l.addr())
+	p = l.accept("p")
+	return c, p
 }
