@@ -28,9 +28,9 @@ type entry struct {
 	result string
 	ready  string // sockets whose readiness changed, as "a:IN|OUT b:-"
 
-	// loose is a pattern that stands for result and ready, where ours may be
-	// one of several.
-	loose string
+	// loose is a pattern that stands for result and ready where ours may be one
+	// of several, or that in other.
+	loose, other string
 }
 
 func (e entry) String() string {
@@ -47,7 +47,7 @@ func (e entry) outcome() string { return strings.TrimPrefix(e.String(), e.call+"
 // is reports whether an entry is the expected one.
 func (e entry) is(want entry) bool {
 	if want.loose != "" {
-		return e.call == want.call && glob(want.loose, e.outcome())
+		return e.call == want.call && (glob(want.loose, e.outcome()) || e.outcome() == want.other)
 	}
 	return e == want
 }
@@ -313,7 +313,7 @@ func (s *script) unixText(path string) string {
 			}
 			return s.autos[name]
 		}
-		return fmt.Sprintf("@%q", name)
+		return "@" + shortened(name)
 	}
 	if rest, ok := strings.CutPrefix(path, s.net.pathPrefix()); ok {
 		return "D/" + shortened(rest)

@@ -200,10 +200,12 @@ var datagramSequences = []sequence{
 	}},
 	{name: "bound, then disconnected", run: func(s *script) {
 		a, b := s.receiver("a"), s.receiver("b")
+		to := a.addr()
+		a.sockname()
 		a.connect(b.addr())
 		a.connect(unspec)
 		a.sockname()
-		b.sendto("still here", a.addr(), 0)
+		b.sendto("still here", to, 0)
 		a.recv(20, 0)
 	}},
 	{name: "bound to the wildcard, connected, disconnected", run: func(s *script) {

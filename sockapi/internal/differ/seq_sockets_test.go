@@ -1,6 +1,9 @@
 package differ
 
 import (
+	"encoding/binary"
+	"fmt"
+
 	"usersock/stack/endpoint"
 )
 
@@ -12,20 +15,31 @@ func socketSequences() (qs []sequence) {
 		for _, typ := range []int{0, endpoint.SOCK_STREAM, endpoint.SOCK_DGRAM, endpoint.SOCK_RAW, endpoint.SOCK_RDM, endpoint.SOCK_SEQPACKET, 11, 100} {
 			qs = append(qs, sequence{name: "sockets/" + familyText(family) + "/" + typeText(typ), af: family, typ: typ, run: func(s *script) {
 				for _, proto := range protocols {
-					a := s.open("a", family, typ, proto)
-					if a.h < 0 {
-						continue
-					}
-					a.get(soDomain)
-					a.get(soType)
-					a.get(soProtocol)
-					a.sockname()
-					a.peername()
-					a.close()
+					s.step(fmt.Sprintf("socket(%s, %s, %s)", familyText(family), typeText(typ), protoText(proto)), func() string {
+						return s.describe(family, typ, proto)
+					})
 				}
 				s.socketpair("b", "c", family, typ, 0)
 			}})
 		}
 	}
 	return qs
+}
+
+// describe opens a socket and tells what it says of itself.
+func (s *script) describe(family, typ, proto int) string {
+	h, err := s.net.socket(family, typ, proto)
+	if err != nil {
+		return errText(err)
+	}
+	defer s.net.close(h)
+	text := "ok:"
+	for _, o := range []option{soDomain, soType, soProtocol} {
+		var b [4]byte
+		_, err := s.net.getsockopt(h, o.level, o.number, b[:])
+		s.must(err)
+		text += fmt.Sprintf(" %s %d", o.name, int32(binary.NativeEndian.Uint32(b[:])))
+	}
+	k := &sock{s: s}
+	return text + " named " + k.named(s.net.getsockname(h)) + " peer " + k.named(s.net.getpeername(h)) + " " + eventsText(s.net.poll(h))
 }

@@ -91,7 +91,6 @@ var streamSequences = []sequence{
 		a.connect(closed)
 		a.connect(closed)
 		a.errno()
-		a.sockname()
 		a.send("x", 0)
 		a.recv(1, 0)
 		a.connect(closed)
@@ -101,6 +100,12 @@ var streamSequences = []sequence{
 		a.connect(l.addr())
 		a.connect(l.addr())
 		a.connect(l.addr())
+	}},
+	{name: "refused, and its name", run: func(s *script) {
+		a := s.stream("a")
+		a.connect(s.closedPort(endpoint.SOCK_STREAM))
+		a.errno()
+		a.sockname()
 	}},
 	{name: "half close by the client", run: func(s *script) {
 		c, p := s.pair()
