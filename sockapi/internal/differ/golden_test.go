@@ -95,7 +95,13 @@ func writeGolden(t *testing.T, h theme, golden map[string][]entry) {
 func TestKernel(t *testing.T) {
 	for _, h := range themes() {
 		t.Run(h.name, func(t *testing.T) {
+			needKernel(t, sequence{})
 			golden := readGolden(t, h)
+			r, err := newRoom()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.end()
 			for _, q := range h.sequences {
 				t.Run(shortName(h, q), func(t *testing.T) {
 					needKernel(t, q)
@@ -103,13 +109,13 @@ func TestKernel(t *testing.T) {
 					if *update {
 						want = nil
 					}
-					log := playKernel(t, q, want)
+					log := playKernel(t, r, q, want)
 					if !*update {
 						compare(t, "golden", "kernel", want, log)
 						return
 					}
 					// Once more: what chance decides is no golden answer.
-					compare(t, "kernel first", "kernel then", log, playKernel(t, q, log))
+					compare(t, "kernel first", "kernel then", log, playKernel(t, r, q, log))
 					golden[q.name] = log
 				})
 			}
@@ -122,13 +128,15 @@ func TestKernel(t *testing.T) {
 
 func shortName(h theme, q sequence) string { return strings.TrimPrefix(q.name, h.name+"/") }
 
-func playKernel(t *testing.T, q sequence, want []entry) []entry {
+func playKernel(t testing.TB, r *room, q sequence, want []entry) (log []entry) {
 	t.Helper()
-	k, err := newKernel()
-	if err != nil {
-		t.Fatal(err)
-	}
-	log, err := play(q, k, want)
+	var err error
+	r.do(func() {
+		var k sockets
+		if k, err = newKernel(r); err == nil {
+			log, err = play(q, k, want)
+		}
+	})
 	if err != nil {
 		t.Fatalf("kernel: %v\n%s", err, text(log))
 	}

@@ -28,12 +28,14 @@ type kernel struct {
 // in the namespace.
 var kernelRuns atomic.Int64
 
-func newKernel() (sockets, error) {
+// newKernel makes a side in the room's namespace, of which it may be used only
+// by what the room does.
+func newKernel(r *room) (sockets, error) {
 	dir, err := os.MkdirTemp("", "differ")
 	if err != nil {
 		return nil, err
 	}
-	return &kernel{folder: dir, prefix: fmt.Sprintf("%d.%d.", os.Getpid(), kernelRuns.Add(1)), tun: theTUN}, nil
+	return &kernel{folder: dir, prefix: fmt.Sprintf("%d.%d.", os.Getpid(), kernelRuns.Add(1)), tun: r.tun}, nil
 }
 
 const fdFlags = unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC

@@ -19,16 +19,13 @@ import (
 // process why it does not.
 const stateVar = "USERSOCK_DIFFER"
 
-// theTUN is the kernel's interface beside lo, nil where it cannot be had.
-var theTUN *tun
-
 // noKernel and noTUN say why the kernel cannot be asked, or not about the
 // interface; "" if it can.
 var noKernel, noTUN string
 
-// TestMain runs the tests in a new user and network namespace, where they are
-// root and where lo and an interface of their own are up. Where none can be
-// made they run without, and the kernel is not asked.
+// TestMain runs the tests in a new user namespace, where they are root and
+// a network namespace can be made for each theme. Where none can be made they
+// run without, and the kernel is not asked.
 func TestMain(m *testing.M) {
 	if os.Getenv(stateVar) != "inside" {
 		code, err := inNamespace()
@@ -39,9 +36,11 @@ func TestMain(m *testing.M) {
 		noTUN = noKernel
 		os.Exit(m.Run())
 	}
-	if err := furnish(); err != nil {
-		fmt.Fprintln(os.Stderr, "differ:", err)
-		os.Exit(1)
+	r, err := newRoom()
+	if err != nil {
+		noKernel = fmt.Sprintf("no network namespace for the sequences: %v", err)
+	} else {
+		r.end()
 	}
 	os.Exit(m.Run())
 }
@@ -90,34 +89,76 @@ func isWorker() bool {
 	return false
 }
 
-// furnish prepares the namespaces: lo, ping sockets for everybody, the
-// interface dt0.
+// furnish prepares the network namespace of this thread: lo, ping sockets for
+// everybody, and what differs from machine to machine, which a kernel may lack.
 func furnish() error {
 	if err := up("lo"); err != nil {
 		return fmt.Errorf("set lo up: %w", err)
 	}
-	if err := os.WriteFile("/proc/sys/net/ipv4/ping_group_range", []byte("0 0"), 0o644); err != nil {
-		return err
-	}
-	// What differs from machine to machine. A kernel may lack one of them.
 	for name, value := range map[string]string{
-		"tcp_rmem": "4096 131072 6291456",
-		"tcp_wmem": "4096 16384 4194304",
+		"ping_group_range": "0 0",
+		"tcp_rmem":         "4096 131072 6291456",
+		"tcp_wmem":         "4096 16384 4194304",
 	} {
 		_ = os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(value), 0o644)
 	}
-	node := "/dev/net/tun"
-	if other := os.Getenv("USERSOCK_TUN"); other != "" {
-		node = other
-	}
-	t, err := openTUN(node, "dt0")
-	if err != nil {
-		noTUN = fmt.Sprintf("no TUN device: %v (USERSOCK_TUN may name another node of it)", err)
-		return nil
-	}
-	theTUN = t
 	return nil
 }
+
+// tunNode is the TUN driver's node.
+func tunNode() string {
+	if other := os.Getenv("USERSOCK_TUN"); other != "" {
+		return other
+	}
+	return "/dev/net/tun"
+}
+
+// A room is a thread in a network namespace of its own. What sequences leave
+// (ports in TIME-WAIT, connections that wait for acknowledgements) stays in it.
+// To make one takes the kernel a while, so several sequences share it.
+type room struct {
+	work chan func()
+	tun  *tun // nil where there is none
+}
+
+func newRoom() (*room, error) {
+	r := &room{work: make(chan func())}
+	made := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			err = furnish()
+		}
+		if err != nil {
+			made <- err
+			return
+		}
+		if r.tun, err = openTUN("dt0"); err != nil {
+			noTUN = fmt.Sprintf("no TUN device: %v (USERSOCK_TUN may name another node of it)", err)
+		}
+		made <- nil
+		for f := range r.work {
+			f()
+		}
+		if r.tun != nil {
+			r.tun.end()
+		}
+	}()
+	return r, <-made
+}
+
+// do calls f on the room's thread.
+func (r *room) do(f func()) {
+	done := make(chan struct{})
+	r.work <- func() {
+		defer close(done)
+		f()
+	}
+	<-done
+}
+
+func (r *room) end() { close(r.work) }
 
 func withSocket(family int, f func(fd int) error) error {
 	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
@@ -142,8 +183,8 @@ func up(name string) error {
 // tun is the kernel's wire.
 type tun struct{ fd int }
 
-func openTUN(node, name string) (*tun, error) {
-	fd, err := unix.Open(node, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+func openTUN(name string) (*tun, error) {
+	fd, err := unix.Open(tunNode(), unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +225,7 @@ func (t *tun) set(name string) error {
 	if err := up(name); err != nil {
 		return err
 	}
-	return withSocket(unix.AF_INET6, func(fd int) error {
+	err = withSocket(unix.AF_INET6, func(fd int) error {
 		ifr, err := unix.NewIfreq(name)
 		if err != nil {
 			return err
@@ -204,6 +245,34 @@ func (t *tun) set(name string) error {
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	// The kernel takes the address into use on a queue of its own.
+	for end := time.Now().Add(patience); ; runtime.Gosched() {
+		if source() == netip.MustParseAddr(own6) {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%s is not in use after %v", own6, patience)
+		}
+	}
+}
+
+// source is the address that the kernel sends to the far end from.
+func source() (ip netip.Addr) {
+	_ = withSocket(unix.AF_INET6, func(fd int) error {
+		to := netip.MustParseAddr("2001:db8::2").As16()
+		if err := unix.Connect(fd, &unix.SockaddrInet6{Port: 9, Addr: to}); err != nil {
+			return err
+		}
+		sa, err := unix.Getsockname(fd)
+		if a, ok := sa.(*unix.SockaddrInet6); ok {
+			ip = netip.AddrFrom16(a.Addr)
+		}
+		return err
+	})
+	return ip
 }
 
 func setInet4(fd int, name string, request uint, ip string) error {
@@ -217,6 +286,8 @@ func setInet4(fd int, name string, request uint, ip string) error {
 	}
 	return unix.IoctlIfreq(fd, request, ifr)
 }
+
+func (t *tun) end() { unix.Close(t.fd) }
 
 func (t *tun) inject(packet []byte) {
 	if _, err := unix.Write(t.fd, packet); err != nil {

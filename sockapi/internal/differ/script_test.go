@@ -520,7 +520,7 @@ func (k *sock) fill() {
 }
 
 // lull is how long a sender that is full has to stay so.
-const lull = 30 * time.Millisecond
+const lull = 250 * time.Millisecond // longer than an acknowledgement is delayed
 
 // drain receives all that fill sent.
 func (k *sock) drain() {

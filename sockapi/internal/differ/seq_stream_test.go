@@ -729,7 +729,6 @@ var streamSequences = []sequence{
 	{name: "a socket that is full", run: func(s *script) {
 		c, p := s.smallPair()
 		c.fill()
-		c.send("x", 0)
 		p.drain()
 		c.send("x", 0)
 	}},
@@ -799,9 +798,10 @@ var streamSequences = []sequence{
 		c.send("!", oob)
 		c.send("after", 0)
 		p.recv(3, 0)
-		p.recv(9, 0)
+		p.recv(3, 0)
 		p.recv(9, oob|peek)
 		p.recv(9, oob)
+		p.recv(1, 0)
 		p.recv(9, 0)
 	}},
 	{name: "dup", run: func(s *script) {
