@@ -174,6 +174,10 @@ var ofUnix = []difference{
 	{"unix-stream/*", "*.recv(9)", "* from *", "*", "the sender's name on a stream"},
 }
 
+// ofGenerated are differences that generated sequences come across; in is the
+// family and the type.
+var ofGenerated = []difference{}
+
 // glob reports whether text is of the pattern.
 func glob(pattern, text string) bool {
 	first, rest, more := strings.Cut(pattern, "*")

@@ -60,12 +60,6 @@ func inNamespace() (code int, err error) {
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
 		Pdeathsig:   syscall.SIGKILL,
 	}
-	// A worker of the fuzzer talks to its coordinator through these.
-	for fd := uintptr(3); fd <= 4; fd++ {
-		if isWorker() {
-			cmd.ExtraFiles = append(cmd.ExtraFiles, os.NewFile(fd, "fuzz"))
-		}
-	}
 	runtime.LockOSThread() // the signal comes when the thread ends that started the child
 	if err := cmd.Start(); err != nil {
 		return 0, err
@@ -78,15 +72,6 @@ func inNamespace() (code int, err error) {
 		code = 1 // ended by a signal
 	}
 	return code, nil
-}
-
-func isWorker() bool {
-	for _, a := range os.Args {
-		if a == "-test.fuzzworker" {
-			return true
-		}
-	}
-	return false
 }
 
 // furnish prepares the network namespace of this thread: lo, ping sockets for

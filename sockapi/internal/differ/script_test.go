@@ -20,6 +20,8 @@ type sequence struct {
 	typ  int // and the type, for sequences that are played over several
 	run  func(*script)
 	wire bool // it needs the scripted peer
+
+	patience time.Duration // 0: the usual one
 }
 
 // An entry is one step and what came of it.
@@ -92,6 +94,9 @@ type stop struct{ reason string }
 // play plays a sequence on a side.
 func play(q sequence, side sockets, want []entry) (log []entry, err error) {
 	s := &script{net: side, af: q.af, typ: q.typ, want: want, ports: map[uint16]string{0: "0"}, autos: map[string]string{}, patience: patience}
+	if q.patience != 0 {
+		s.patience = q.patience
+	}
 	if *table {
 		s.patience = time.Second // much is about to differ
 	}
