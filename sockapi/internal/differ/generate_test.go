@@ -131,19 +131,29 @@ func (p *program) next(r *rand.Rand) move {
 type board struct {
 	*script
 	socks map[string]*sock
+	addrs map[string]endpoint.Addr
 }
 
-// at is the address of a socket, or one where nobody is.
+// at is the first address that a socket had, or one where nobody is.
 func (b *board) at(name string) endpoint.Addr {
-	if k := b.socks[name]; k != nil && k.h >= 0 && !k.closed {
-		if a, err := b.net.getsockname(k.h); err == nil && (a.Port != 0 || a.Path != "") {
-			return a
-		}
+	if a, ok := b.addrs[name]; ok {
+		return a
 	}
 	if b.af == endpoint.AF_UNIX {
 		return b.path("nobody")
 	}
 	return b.lo(7)
+}
+
+// remember notes the address of a socket that has one now.
+func (b *board) remember(name string) {
+	k := b.socks[name]
+	if _, ok := b.addrs[name]; ok || k == nil || k.h < 0 || k.closed {
+		return
+	}
+	if a, err := b.net.getsockname(k.h); err == nil && (a.Port != 0 || a.Path != "") {
+		b.addrs[name] = a
+	}
 }
 
 // move plays one line. One about a socket that there is not, is left out.
@@ -184,7 +194,9 @@ func (b *board) move(m move) {
 		a := b.lo(0)
 		switch {
 		case m.address == "of":
-			a = b.at(m.to)
+			if of, ok := b.addrs[m.to]; ok {
+				a = of
+			}
 		case b.af == endpoint.AF_UNIX && m.address == "own":
 			a = b.path(m.on)
 		case b.af == endpoint.AF_UNIX:
@@ -223,11 +235,13 @@ func (b *board) move(m move) {
 	}
 }
 
-func (p program) sequence() sequence {
-	return sequence{name: fmt.Sprintf("generated/%d", p.seed), af: p.af, typ: p.typ, patience: time.Second, run: func(s *script) {
-		b := &board{script: s, socks: map[string]*sock{}}
+func (p program) sequence(patience time.Duration) sequence {
+	return sequence{name: fmt.Sprintf("generated/%d", p.seed), af: p.af, typ: p.typ, patience: patience, run: func(s *script) {
+		b := &board{script: s, socks: map[string]*sock{}, addrs: map[string]endpoint.Addr{}}
 		for _, m := range p.moves {
 			b.move(m)
+			b.remember(m.on)
+			b.remember(m.to)
 		}
 	}}
 }
@@ -296,8 +310,8 @@ type generators struct{ room *room }
 
 // differing plays a program on both sides. It returns the records if they
 // part at a step that is not listed; nil if they do not.
-func (g generators) differing(p program) (kernel, ours []entry, at int) {
-	q := p.sequence()
+func (g generators) differing(p program, patience time.Duration) (kernel, ours []entry, at int) {
+	q := p.sequence(patience)
 	kernel, err := g.kernel(q)
 	if err != nil {
 		return []entry{{call: "kernel", result: err.Error()}}, nil, 0
@@ -347,7 +361,7 @@ func knownGenerated(p program, kernel, ours entry) bool {
 // and ours differs again.
 func (g generators) steady(p program) (kernel, ours []entry, at int) {
 	for range 3 {
-		k, o, i := g.differing(p)
+		k, o, i := g.differing(p, patience)
 		if k == nil || kernel != nil && !slices.Equal(k, kernel) {
 			return nil, nil, 0
 		}
@@ -358,7 +372,7 @@ func (g generators) steady(p program) (kernel, ours []entry, at int) {
 
 // check plays a program and describes a difference at its shortest.
 func (g generators) check(p program) string {
-	if k, _, _ := g.differing(p); k == nil {
+	if k, _, _ := g.differing(p, impatience); k == nil {
 		return ""
 	}
 	kernel, ours, at := g.steady(p)
@@ -371,7 +385,7 @@ func (g generators) check(p program) string {
 		for i := len(p.moves) - 1; i >= 0; i-- {
 			shorter := p
 			shorter.moves = slices.Delete(slices.Clone(p.moves), i, i+1)
-			if k, o, n := g.differing(shorter); k != nil {
+			if k, o, n := g.differing(shorter, impatience); k != nil {
 				p, kernel, ours, at, again = shorter, k, o, n, true
 			}
 		}
@@ -420,7 +434,7 @@ func TestGenerated(t *testing.T) {
 	g := needGenerators(t)
 	if *seedFlag != 0 {
 		p := generate(*seedFlag)
-		kernel, err := g.kernel(p.sequence())
+		kernel, err := g.kernel(p.sequence(patience))
 		t.Logf("%s\n%s%v", p.source(), text(kernel), err)
 		if d := g.check(p); d != "" {
 			t.Error(d)

@@ -176,12 +176,6 @@ func (t *tcpEndpoint) takeError() error {
 	if err := raw.LastError(); err != nil {
 		return errno(err) // a soft error, such as "no route to host"
 	}
-	if t.has(flagConnecting) && !connecting(raw.EndpointState()) {
-		// Who asks how an attempt ended, and hears that it succeeded, has
-		// been told; the next Connect is EISCONN, as after a blocking one.
-		t.set(flagConnecting, false)
-		t.set(flagConnected, true)
-	}
 	return nil
 }
 
