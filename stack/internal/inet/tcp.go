@@ -129,7 +129,13 @@ func (t *tcpEndpoint) Connect(a endpoint.Addr) error {
 	raw := t.raw.Load()
 	switch raw.EndpointState() {
 	case tcp.StateListen:
-		return endpoint.EISCONN
+		if !t.has(flagListenShut) {
+			return endpoint.EISCONN
+		}
+		if err := t.disconnect(); err != nil {
+			return err
+		}
+		raw = t.raw.Load()
 	case tcp.StateClose, tcp.StateError:
 		return t.connectFailed(raw)
 	}
@@ -425,6 +431,9 @@ func (t *tcpEndpoint) recvErrno(raw *tcp.Endpoint, err tcpip.Error) error {
 		}
 		return nil
 	case *tcpip.ErrNotConnected:
+		if raw.EndpointState() == tcp.StateListen && !t.has(flagListenShut) {
+			return endpoint.ENOTCONN
+		}
 		if e := t.takePending(); e != nil {
 			return e
 		}
@@ -475,13 +484,13 @@ func (t *tcpEndpoint) Shutdown(how int) error {
 		t.uncork(raw)
 	}
 	tell := flags
-	if flags == tcpip.ShutdownRead|tcpip.ShutdownWrite && synchronized(state) {
-		if in, _ := t.Queued(); in > 0 {
-			tell = tcpip.ShutdownWrite // netstack would reset the connection
-		}
+	if synchronized(state) || state == tcp.StateFinWait2 {
+		tell = t.shutdownBelow(flags)
 	}
-	if err := raw.Shutdown(tell); err != nil {
-		return errno(err)
+	if tell != 0 {
+		if err := raw.Shutdown(tell); err != nil {
+			return errno(err)
+		}
 	}
 	if state == tcp.StateListen {
 		if flags&tcpip.ShutdownRead != 0 {
@@ -499,6 +508,18 @@ func (t *tcpEndpoint) Shutdown(how int) error {
 	}
 	t.tell(endpoint.In | endpoint.Out | endpoint.Hup | endpoint.RdHup)
 	return nil
+}
+
+// shutdownBelow is what to tell netstack of a shutdown of a connection. It would
+// reset one that is shut both ways with bytes unread, which Linux does not, and
+// has no use for the receiving direction before that.
+func (t *tcpEndpoint) shutdownBelow(flags tcpip.ShutdownFlags) tcpip.ShutdownFlags {
+	read := flags&tcpip.ShutdownRead != 0 || t.has(flagShutRead)
+	write := flags&tcpip.ShutdownWrite != 0 || t.has(flagShutWrite)
+	if in, _ := t.Queued(); read && write && in == 0 {
+		return flags | tcpip.ShutdownRead
+	}
+	return flags &^ tcpip.ShutdownRead
 }
 
 // uncork lets go what MSG_MORE and TCP_CORK hold back: there is no more to

@@ -47,13 +47,13 @@ func (t *tcpEndpoint) readyEvents() (e endpoint.Events) {
 			e = all
 		}
 	case tcp.StateListen:
-		if t.has(flagListenShut) && t.has(flagShutRead) {
-			return all
+		if !t.has(flagListenShut) {
+			return events(raw.Readiness(waiter.ReadableEvents)) & endpoint.In
 		}
-		if t.has(flagListenShut) {
-			return endpoint.Out | endpoint.Hup
+		e = endpoint.Out | endpoint.Hup
+		if t.has(flagShutRead) {
+			e = all
 		}
-		return events(raw.Readiness(waiter.ReadableEvents)) & endpoint.In
 	case tcp.StateConnecting, tcp.StateSynSent, tcp.StateSynRecv:
 	case tcp.StateTimeWait:
 		e = all
