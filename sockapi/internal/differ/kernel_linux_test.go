@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -185,6 +186,70 @@ func (k *kernel) recvfrom(h handle, buf []byte, flags int) (int, endpoint.Addr, 
 		return 0, endpoint.Addr{}, errno(e)
 	}
 	return int(n), decode(b[:min(int(size), len(b))]), nil
+}
+
+func (k *kernel) message(bufs [][]byte, control []byte, name []byte) (*unix.Msghdr, []unix.Iovec) {
+	var iov []unix.Iovec
+	for _, b := range bufs {
+		v := unix.Iovec{Base: unsafe.SliceData(b)}
+		v.SetLen(len(b))
+		iov = append(iov, v)
+	}
+	m := &unix.Msghdr{Name: unsafe.SliceData(name), Namelen: uint32(len(name)), Iov: unsafe.SliceData(iov), Control: unsafe.SliceData(control)}
+	m.SetIovlen(len(iov))
+	m.SetControllen(len(control))
+	return m, iov
+}
+
+func (k *kernel) sendmsg(h handle, bufs [][]byte, items []item, flags int, to endpoint.Addr) (int, error) {
+	var control, name []byte
+	for _, it := range items {
+		data := it.data
+		for _, h := range it.handles {
+			data = binary.NativeEndian.AppendUint32(data, uint32(k.fds[h]))
+		}
+		b := make([]byte, unix.CmsgSpace(len(data)))
+		head := (*unix.Cmsghdr)(unsafe.Pointer(unsafe.SliceData(b)))
+		head.Level, head.Type = int32(it.level), int32(it.typ)
+		head.SetLen(unix.CmsgLen(len(data)))
+		copy(b[unix.CmsgLen(0):], data)
+		control = append(control, b...)
+	}
+	if to.Family != endpoint.AF_UNSPEC {
+		name = encode(to)
+	}
+	m, iov := k.message(bufs, control, name)
+	n, _, e := unix.Syscall(unix.SYS_SENDMSG, k.fd(h), uintptr(unsafe.Pointer(m)), uintptr(flags|unix.MSG_NOSIGNAL))
+	runtime.KeepAlive(iov)
+	if e != 0 {
+		return 0, errno(e)
+	}
+	return int(n), nil
+}
+
+func (k *kernel) recvmsg(h handle, bufs [][]byte, control, flags int) (r received, err error) {
+	room, name := make([]byte, control), make([]byte, 128)
+	m, iov := k.message(bufs, room, name)
+	n, _, e := unix.Syscall(unix.SYS_RECVMSG, k.fd(h), uintptr(unsafe.Pointer(m)), uintptr(flags|unix.MSG_CMSG_CLOEXEC))
+	runtime.KeepAlive(iov)
+	if e != 0 {
+		return r, errno(e)
+	}
+	r.n, r.flags, r.from = int(n), int(m.Flags)&^unix.MSG_CMSG_CLOEXEC, decode(name[:m.Namelen])
+	for room = room[:m.Controllen]; len(room) >= unix.CmsgLen(0); {
+		head := (*unix.Cmsghdr)(unsafe.Pointer(unsafe.SliceData(room)))
+		size := min(int(head.Len), len(room))
+		it := item{level: int(head.Level), typ: int(head.Type), data: room[unix.CmsgLen(0):size]}
+		if it.level == endpoint.SOL_SOCKET && it.typ == endpoint.SCM_RIGHTS {
+			it.handles = []handle{}
+			for d := it.data; len(d) >= 4; d = d[4:] {
+				it.handles = append(it.handles, k.add(int(int32(binary.NativeEndian.Uint32(d)))))
+			}
+		}
+		r.items = append(r.items, it)
+		room = room[min(unix.CmsgSpace(size-unix.CmsgLen(0)), len(room)):]
+	}
+	return r, nil
 }
 
 func (k *kernel) shutdown(h handle, how int) error {

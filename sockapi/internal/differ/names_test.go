@@ -125,7 +125,7 @@ var msgFlags = []struct {
 	name string
 }{
 	{endpoint.MSG_OOB, "MSG_OOB"}, {endpoint.MSG_PEEK, "MSG_PEEK"}, {endpoint.MSG_DONTROUTE, "MSG_DONTROUTE"},
-	{endpoint.MSG_TRUNC, "MSG_TRUNC"}, {endpoint.MSG_DONTWAIT, "MSG_DONTWAIT"}, {endpoint.MSG_EOR, "MSG_EOR"},
+	{endpoint.MSG_TRUNC, "MSG_TRUNC"}, {endpoint.MSG_CTRUNC, "MSG_CTRUNC"}, {endpoint.MSG_DONTWAIT, "MSG_DONTWAIT"}, {endpoint.MSG_EOR, "MSG_EOR"},
 	{endpoint.MSG_WAITALL, "MSG_WAITALL"}, {endpoint.MSG_ERRQUEUE, "MSG_ERRQUEUE"}, {endpoint.MSG_NOSIGNAL, "MSG_NOSIGNAL"},
 	{endpoint.MSG_MORE, "MSG_MORE"}, {endpoint.MSG_CONFIRM, "MSG_CONFIRM"},
 }

@@ -127,6 +127,49 @@ func (o *ours) recvfrom(h handle, buf []byte, flags int) (int, endpoint.Addr, er
 	return n, fromSockapi(from), err
 }
 
+func (o *ours) sendmsg(h handle, bufs [][]byte, items []item, flags int, to endpoint.Addr) (int, error) {
+	var ancillary []sockapi.Ancillary
+	for _, it := range items {
+		if it.handles == nil {
+			ancillary = append(ancillary, sockapi.Ancillary{Level: it.level, Type: it.typ, Data: it.data})
+			continue
+		}
+		var fds []int
+		for _, h := range it.handles {
+			fds = append(fds, o.socks[h].Fileno())
+		}
+		ancillary = append(ancillary, sockapi.Rights(fds...))
+	}
+	var addr sockapi.Addr
+	if to.Family != endpoint.AF_UNSPEC {
+		addr = toSockapi(to)
+	}
+	return o.socks[h].Sendmsg(bufs, ancillary, flags, addr)
+}
+
+func (o *ours) recvmsg(h handle, bufs [][]byte, control, flags int) (r received, err error) {
+	n, ancillary, got, from, err := o.socks[h].RecvmsgInto(bufs, control, flags)
+	if err != nil {
+		return r, err
+	}
+	r.n, r.flags, r.from = n, got, fromSockapi(from)
+	for _, a := range ancillary {
+		it := item{level: a.Level, typ: a.Type, data: a.Data}
+		if fds, ok := a.Rights(); ok {
+			it.handles = []handle{}
+			for _, fd := range fds {
+				s, err := o.net.Adopt(fd)
+				if err != nil {
+					return r, err
+				}
+				it.handles = append(it.handles, o.add(s))
+			}
+		}
+		r.items = append(r.items, it)
+	}
+	return r, nil
+}
+
 func (o *ours) shutdown(h handle, how int) error { return o.socks[h].Shutdown(how) }
 
 func (o *ours) close(h handle) error {

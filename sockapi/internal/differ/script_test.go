@@ -159,9 +159,8 @@ func (s *script) step(call string, do func() string) {
 		for !s.asExpected() && time.Now().Before(end) {
 			s.hurry(end)
 		}
-	} else {
-		s.settle()
 	}
+	s.settle() // also what changes no readiness is under way
 	e.ready = s.changes()
 	s.log = append(s.log, e)
 	if want != nil && e != *want && !s.differs {

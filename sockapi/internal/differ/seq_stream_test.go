@@ -1,6 +1,8 @@
 package differ
 
 import (
+	"slices"
+
 	"usersock/stack/endpoint"
 )
 
@@ -20,6 +22,13 @@ func themes() []theme {
 		{"unix-stream", over("unix-stream", endpoint.AF_UNIX, endpoint.SOCK_STREAM, unixSequences)},
 		{"unix-seqpacket", over("unix-seqpacket", endpoint.AF_UNIX, endpoint.SOCK_SEQPACKET, unixSequences)},
 		{"unix-dgram", over("unix-dgram", endpoint.AF_UNIX, endpoint.SOCK_DGRAM, unixSequences)},
+		{"messages", slices.Concat(
+			over("messages/tcp4", endpoint.AF_INET, endpoint.SOCK_STREAM, netMessages),
+			over("messages/udp4", endpoint.AF_INET, endpoint.SOCK_DGRAM, netMessages),
+			over("messages/udp6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, netMessages),
+			over("messages/unix-stream", endpoint.AF_UNIX, endpoint.SOCK_STREAM, messageSequences),
+			over("messages/unix-seqpacket", endpoint.AF_UNIX, endpoint.SOCK_SEQPACKET, messageSequences),
+			over("messages/unix-dgram", endpoint.AF_UNIX, endpoint.SOCK_DGRAM, messageSequences))},
 		{"options", optionSequences()},
 	}
 }

@@ -22,6 +22,8 @@ type sockets interface {
 	send(h handle, data []byte, flags int) (int, error)
 	sendto(h handle, data []byte, flags int, to endpoint.Addr) (int, error)
 	recvfrom(h handle, buf []byte, flags int) (int, endpoint.Addr, error)
+	sendmsg(h handle, bufs [][]byte, items []item, flags int, to endpoint.Addr) (int, error) // AF_UNSPEC: the peer
+	recvmsg(h handle, bufs [][]byte, control, flags int) (received, error)
 	shutdown(h handle, how int) error
 	close(h handle) error
 	getsockname(h handle) (endpoint.Addr, error)
@@ -49,6 +51,20 @@ type sockets interface {
 }
 
 type handle int
+
+// An item is one of ancillary data: bytes, or descriptors.
+type item struct {
+	level, typ int
+	data       []byte
+	handles    []handle // SCM_RIGHTS
+}
+
+// received is what recvmsg(2) returns.
+type received struct {
+	n, flags int
+	from     endpoint.Addr
+	items    []item
+}
 
 // The addresses of both sides. The interface beside lo has no neighbour but
 // the scripted one.
