@@ -78,7 +78,7 @@ var byNetstack = []difference{
 	{"wire4/* unreachable while connecting", "a.getsockopt(SO_ERROR)", "pending E*", "pending E* {a:IN|OUT|HUP|RDHUP}", icmpQueue},
 	{"wire4/prohibited while connecting", "a.getsockopt(SO_ERROR)", "pending E*", "pending E* {a:IN|OUT|HUP|RDHUP}", icmpQueue},
 	{"wire4/* unreachable while connecting", "a.connect(*)", "ECONNABORTED {a:OUT|ERR|HUP}", "ECONNABORTED {a:OUT|HUP}", icmpQueue},
-	{"wire*/host unreachable on a connection", "a.getsockopt(SO_ERROR)", "pending EHOSTUNREACH", "none", "netstack does not note an unreachable host on a connection"},
+	{"wire6/host unreachable on a connection", "a.getsockopt(SO_ERROR)", "pending EHOSTUNREACH", "none", icmp6},
 	{"wire6/host unreachable while connecting", "*", "*", "*", icmp6},
 	{"wire6/prohibited while connecting", "*", "*", "*", icmp6},
 }

@@ -25,7 +25,7 @@ func newOurs() (*ours, error) {
 	s, err := stack.New(stack.Config{
 		Interfaces: []stack.Interface{{
 			Name: "dt0",
-			Link: netdev.FromDevice(dev, netdev.DeviceConfig{}),
+			Link: netdev.FromDevice(dev, netdev.DeviceConfig{Direct: true}),
 			Addrs: []netip.Prefix{
 				netip.MustParsePrefix(own4 + "/24"),
 				netip.MustParsePrefix(own6 + "/64"),
