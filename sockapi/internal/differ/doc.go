@@ -7,7 +7,8 @@
 //	sockets_test.go       the calls, as both sides offer them
 //	kernel_linux_test.go  the kernel's, by raw system calls
 //	ours_test.go          ours
-//	script_test.go        what a sequence is written in, and what it writes down
+//	script_test.go        a sequence while it is played, and what it writes down
+//	calls_test.go         the calls that it makes
 //	golden_test.go        the kernel's answers in testdata/*.txt; the comparison
 //	differences_test.go   the differences that are known, each with its reason
 //	wire_test.go          a TCP peer that is scripted packet by packet

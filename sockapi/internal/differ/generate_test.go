@@ -306,7 +306,10 @@ func (m move) source(af int) string {
 }
 
 // generators plays programs on both sides.
-type generators struct{ room *room }
+type generators struct {
+	room *room
+	ours func() (sockets, error)
+}
 
 // differing plays a program on both sides. It returns the records if they
 // part at a step that is not listed; nil if they do not.
@@ -316,7 +319,7 @@ func (g generators) differing(p program, patience time.Duration) (kernel, ours [
 	if err != nil {
 		return []entry{{call: "kernel", result: err.Error()}}, nil, 0
 	}
-	o, err := newOurs()
+	o, err := g.ours()
 	if err != nil {
 		return kernel, []entry{{call: "ours", result: err.Error()}}, 0
 	}
@@ -413,7 +416,7 @@ var theGenerators = sync.OnceValues(func() (generators, error) {
 		return generators{}, fmt.Errorf("%s", noKernel)
 	}
 	r, err := newRoom()
-	return generators{r}, err
+	return generators{room: r, ours: func() (sockets, error) { return newOurs() }}, err
 })
 
 func needGenerators(t testing.TB) generators {

@@ -28,16 +28,13 @@ var (
 	soPriority   = option{"SO_PRIORITY", endpoint.SOL_SOCKET, endpoint.SO_PRIORITY}
 	soLinger     = option{"SO_LINGER", endpoint.SOL_SOCKET, endpoint.SO_LINGER}
 	soPasscred   = option{"SO_PASSCRED", endpoint.SOL_SOCKET, endpoint.SO_PASSCRED}
-	soPeercred   = option{"SO_PEERCRED", endpoint.SOL_SOCKET, endpoint.SO_PEERCRED}
 	soRcvlowat   = option{"SO_RCVLOWAT", endpoint.SOL_SOCKET, endpoint.SO_RCVLOWAT}
 	soSndlowat   = option{"SO_SNDLOWAT", endpoint.SOL_SOCKET, endpoint.SO_SNDLOWAT}
 	soRcvtimeo   = option{"SO_RCVTIMEO", endpoint.SOL_SOCKET, endpoint.SO_RCVTIMEO}
 	soSndtimeo   = option{"SO_SNDTIMEO", endpoint.SOL_SOCKET, endpoint.SO_SNDTIMEO}
-	soBindtodev  = option{"SO_BINDTODEVICE", endpoint.SOL_SOCKET, endpoint.SO_BINDTODEVICE}
 	soAcceptconn = option{"SO_ACCEPTCONN", endpoint.SOL_SOCKET, endpoint.SO_ACCEPTCONN}
 	soProtocol   = option{"SO_PROTOCOL", endpoint.SOL_SOCKET, endpoint.SO_PROTOCOL}
 	soDomain     = option{"SO_DOMAIN", endpoint.SOL_SOCKET, endpoint.SO_DOMAIN}
-	soMark       = option{"SO_MARK", endpoint.SOL_SOCKET, endpoint.SO_MARK}
 	soTimestamp  = option{"SO_TIMESTAMP", endpoint.SOL_SOCKET, endpoint.SO_TIMESTAMP}
 	soPeekOff    = option{"SO_PEEK_OFF", endpoint.SOL_SOCKET, endpoint.SO_PEEK_OFF}
 

@@ -1,0 +1,137 @@
+package differ
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"usersock/sockapi"
+	"usersock/stack/endpoint"
+)
+
+// The suite can fail: these tests play it on a side that answers wrongly.
+
+// liar is ours with one wrong answer.
+type liar struct {
+	*ours
+	shutdown1 bool // shutdown says EINVAL
+	deaf      bool // poll never says POLLOUT
+	short     bool // a receive says one byte less
+}
+
+func (l *liar) shutdown(h handle, how int) error {
+	err := l.ours.shutdown(h, how)
+	if l.shutdown1 {
+		return endpoint.EINVAL
+	}
+	return err
+}
+
+func (l *liar) poll(h handle) int {
+	events := l.ours.poll(h)
+	if l.deaf {
+		events &^= sockapi.POLLOUT
+	}
+	return events
+}
+
+func (l *liar) recvfrom(h handle, buf []byte, flags int) (int, endpoint.Addr, error) {
+	n, from, err := l.ours.recvfrom(h, buf, flags)
+	if l.short && n > 0 {
+		n--
+	}
+	return n, from, err
+}
+
+// aSequence is one that all liars are caught by.
+var aSequence = sequence{name: "proof", af: endpoint.AF_INET, typ: endpoint.SOCK_STREAM, patience: 50 * time.Millisecond, run: func(s *script) {
+	c, p := s.pair()
+	c.send("hello", 0)
+	p.recv(9, 0)
+	c.shutdown(wr)
+	p.recv(9, 0)
+}}
+
+func playLiar(t *testing.T, q sequence, l liar, want []entry) []entry {
+	t.Helper()
+	o, err := newOurs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.ours = o
+	log, err := play(q, &l, want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log
+}
+
+func TestLiarsAreCaught(t *testing.T) {
+	want := playLiar(t, aSequence, liar{}, nil)
+	if got := playLiar(t, aSequence, liar{}, want); !slices.Equal(got, want) {
+		t.Fatalf("an honest side differs from itself:\n%s\n%s", text(want), text(got))
+	}
+	for name, l := range map[string]liar{
+		"errno":     {shutdown1: true},
+		"readiness": {deaf: true},
+		"bytes":     {short: true},
+	} {
+		if got := playLiar(t, aSequence, l, want); slices.Equal(got, want) {
+			t.Errorf("a wrong %s is not noticed", name)
+		}
+	}
+}
+
+// A golden file is read as it was written.
+func TestEntries(t *testing.T) {
+	for _, e := range []entry{
+		{call: "a.bind(127.0.0.1:0)", result: "ok"},
+		{call: `a.recv(9)`, result: `4 "{ -}" from 127.0.0.1:p1`, ready: "a:OUT b:IN|OUT"},
+		{call: "x = l.accept()", result: "EAGAIN", ready: "l:-"},
+	} {
+		if got, ok := parseEntry(e.String()); !ok || got != e {
+			t.Errorf("%q is read as %#v", e.String(), got)
+		}
+	}
+	if _, ok := parseEntry("no arrow"); ok {
+		t.Error("a line without a result is an entry")
+	}
+}
+
+// What is listed is expected, and nothing else.
+func TestExpected(t *testing.T) {
+	kernel := []entry{{call: "a.shutdown(SHUT_RD)", result: "ok"}, {call: "a.recv(1)", result: "1"}}
+	list := []difference{
+		{"seq/*", "a.shutdown(*)", "ok", "ENOTCONN {a:IN}", ""},
+		{"other/*", "*", "*", "*", ""},
+		{"seq/*", "a.recv(*)", "1", "E*", ""},
+	}
+	want, listed := expectedBy(list, "seq/one", kernel)
+	if want[0] != (entry{call: "a.shutdown(SHUT_RD)", result: "ENOTCONN", ready: "a:IN"}) || listed[0] != &list[0] || listed[1] != &list[2] {
+		t.Errorf("want %v, listed %v", want, listed)
+	}
+	for outcome, is := range map[string]bool{"EAGAIN": true, "1": true, "2": false} {
+		if (entry{call: "a.recv(1)", result: outcome}).is(want[1]) != is {
+			t.Errorf("%s: accepted is %v, want %v", outcome, !is, is)
+		}
+	}
+}
+
+// A difference is found, and made short.
+func TestShrink(t *testing.T) {
+	g := needGenerators(t)
+	g.ours = func() (sockets, error) {
+		o, err := newOurs()
+		return &liar{ours: o, shutdown1: true}, err
+	}
+	p := program{seed: 1, af: endpoint.AF_UNIX, typ: endpoint.SOCK_STREAM, moves: []move{
+		{op: "open", on: "d"}, {op: "pair", on: "a", to: "b"}, {op: "send", on: "a", text: "x"}, {op: "recv", on: "b", n: 9},
+		{op: "errno", on: "a"}, {op: "shutdown", on: "b", n: wr}, {op: "send", on: "a", text: "y"},
+	}}
+	found := g.check(p)
+	_, source, _ := strings.Cut(found, "func(s *script) {")
+	if !strings.Contains(source, "b.shutdown(wr)") || strings.Count(source, "\n\t") != 2 {
+		t.Errorf("a pair and a shutdown would do:\n%s", found)
+	}
+}
