@@ -326,12 +326,7 @@ func (k *kernel) await(h handle, events int, d time.Duration) {
 func (k *kernel) pathPrefix() string     { return k.folder + "/" }
 func (k *kernel) abstractPrefix() string { return k.prefix }
 
-func (k *kernel) wire() wire {
-	if k.tun == nil {
-		return nil
-	}
-	return k.tun
-}
+func (k *kernel) wire() wire { return k.tun }
 
 func (k *kernel) end() {
 	for h := range k.fds {

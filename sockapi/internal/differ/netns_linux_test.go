@@ -19,9 +19,8 @@ import (
 // process why it does not.
 const stateVar = "USERSOCK_DIFFER"
 
-// noKernel and noTUN say why the kernel cannot be asked, or not about the
-// interface; "" if it can.
-var noKernel, noTUN string
+// noKernel says why the kernel cannot be asked; "" if it can.
+var noKernel string
 
 // TestMain runs the tests in a new user namespace, where they are root and
 // a network namespace can be made for each theme. Where none can be made they
@@ -33,7 +32,6 @@ func TestMain(m *testing.M) {
 			os.Exit(code)
 		}
 		noKernel = fmt.Sprintf("no namespace for the test: %v", err)
-		noTUN = noKernel
 		os.Exit(m.Run())
 	}
 	r, err := newRoom()
@@ -103,7 +101,7 @@ func tunNode() string {
 // To make one takes the kernel a while, so several sequences share it.
 type room struct {
 	work chan func()
-	tun  *tun // nil where there is none
+	tun  *tun
 }
 
 func newRoom() (*room, error) {
@@ -120,15 +118,14 @@ func newRoom() (*room, error) {
 			return
 		}
 		if r.tun, err = openTUN("dt0"); err != nil {
-			noTUN = fmt.Sprintf("no TUN device: %v (USERSOCK_TUN may name another node of it)", err)
+			made <- fmt.Errorf("no TUN device: %w (USERSOCK_TUN may name another node of it)", err)
+			return
 		}
 		made <- nil
 		for f := range r.work {
 			f()
 		}
-		if r.tun != nil {
-			r.tun.end()
-		}
+		r.tun.end()
 	}()
 	return r, <-made
 }

@@ -6,8 +6,6 @@ import "errors"
 
 const noKernel = "this system is not Linux"
 
-const noTUN = noKernel
-
 // A room is where the kernel would be asked.
 type room struct{}
 

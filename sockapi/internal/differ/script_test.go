@@ -18,7 +18,6 @@ type sequence struct {
 	af   int // the family that its helpers use: AF_INET, AF_INET6 or AF_UNIX
 	typ  int // and the type, for sequences that are played over several
 	run  func(*script)
-	wire bool // it needs the scripted peer
 
 	patience time.Duration // 0: the usual one
 }

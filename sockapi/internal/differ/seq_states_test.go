@@ -4,54 +4,53 @@ package differ
 // states that the other side takes part in, that is the scripted peer.
 type tcpState struct {
 	name string
-	wire bool
 	make func(*script) (*sock, *peer)
 }
 
 var stateMakers = []tcpState{
-	{"CLOSE", false, func(s *script) (*sock, *peer) { return s.stream("a"), nil }},
-	{"CLOSE and bound", false, func(s *script) (*sock, *peer) {
+	{"CLOSE", func(s *script) (*sock, *peer) { return s.stream("a"), nil }},
+	{"CLOSE and bound", func(s *script) (*sock, *peer) {
 		a := s.stream("a")
 		a.bind(s.lo(0))
 		return a, nil
 	}},
-	{"LISTEN", false, func(s *script) (*sock, *peer) {
+	{"LISTEN", func(s *script) (*sock, *peer) {
 		a := s.stream("a")
 		a.bind(s.lo(0))
 		a.listen(2)
 		return a, nil
 	}},
-	{"SYN-SENT", true, synSent},
-	{"SYN-RECV", true, synRecv},
-	{"ESTABLISHED", true, established},
-	{"ESTABLISHED with data", true, func(s *script) (*sock, *peer) {
+	{"SYN-SENT", synSent},
+	{"SYN-RECV", synRecv},
+	{"ESTABLISHED", established},
+	{"ESTABLISHED with data", func(s *script) (*sock, *peer) {
 		a, p := established(s)
 		p.send("ACK", "data")
 		return a, p
 	}},
-	{"FIN-WAIT-1", true, finWait1},
-	{"FIN-WAIT-2", true, finWait2},
-	{"CLOSE-WAIT", true, closeWait},
-	{"CLOSING", true, closing},
-	{"LAST-ACK", true, lastAck},
-	{"TIME-WAIT", true, func(s *script) (*sock, *peer) {
+	{"FIN-WAIT-1", finWait1},
+	{"FIN-WAIT-2", finWait2},
+	{"CLOSE-WAIT", closeWait},
+	{"CLOSING", closing},
+	{"LAST-ACK", lastAck},
+	{"TIME-WAIT", func(s *script) (*sock, *peer) {
 		a, p := finWait2(s)
 		p.send("FIN|ACK", "")
 		p.expect("ACK")
 		return a, p
 	}},
-	{"CLOSE after LAST-ACK", true, func(s *script) (*sock, *peer) {
+	{"CLOSE after LAST-ACK", func(s *script) (*sock, *peer) {
 		a, p := lastAck(s)
 		p.send("ACK", "")
 		a.state("CLOSE")
 		return a, p
 	}},
-	{"CLOSE after a reset", true, func(s *script) (*sock, *peer) {
+	{"CLOSE after a reset", func(s *script) (*sock, *peer) {
 		a, p := established(s)
 		p.send("RST|ACK", "")
 		return a, p
 	}},
-	{"CLOSE after a refusal", true, func(s *script) (*sock, *peer) {
+	{"CLOSE after a refusal", func(s *script) (*sock, *peer) {
 		a, p := synSent(s)
 		p.send("RST|ACK", "")
 		return a, p
@@ -167,7 +166,7 @@ var stateCalls = []struct {
 func stateSequences() (qs []sequence) {
 	for _, st := range stateMakers {
 		for _, c := range stateCalls {
-			qs = append(qs, sequence{name: st.name + "/" + c.name, wire: st.wire, run: func(s *script) {
+			qs = append(qs, sequence{name: st.name + "/" + c.name, run: func(s *script) {
 				a, p := st.make(s)
 				closes := c.name == "close" || c.name == "close with a reset"
 				c.call(s, a)

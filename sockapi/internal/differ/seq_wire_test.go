@@ -4,7 +4,7 @@ import "usersock/stack/endpoint"
 
 // wireSequences are about TCP and the scripted peer.
 var wireSequences = []sequence{
-	{name: "active open", wire: true, run: func(s *script) {
+	{name: "active open", run: func(s *script) {
 		a, p := established(s)
 		a.state()
 		a.connect(p.addr())
@@ -17,7 +17,7 @@ var wireSequences = []sequence{
 		p.send("ACK", "world")
 		a.recv(9, 0)
 	}},
-	{name: "passive open", wire: true, run: func(s *script) {
+	{name: "passive open", run: func(s *script) {
 		l := s.stream("l")
 		l.bind(s.any(0))
 		l.listen(1)
@@ -33,7 +33,7 @@ var wireSequences = []sequence{
 		p.send("ACK", "hello")
 		a.recv(9, 0)
 	}},
-	{name: "passive open, half open while the listener is closed", wire: true, run: func(s *script) {
+	{name: "passive open, half open while the listener is closed", run: func(s *script) {
 		l := s.stream("l")
 		l.bind(s.any(0))
 		l.listen(1)
@@ -45,7 +45,7 @@ var wireSequences = []sequence{
 		p.send("ACK", "")
 		p.expect("RST")
 	}},
-	{name: "passive open, reset by the peer half way", wire: true, run: func(s *script) {
+	{name: "passive open, reset by the peer half way", run: func(s *script) {
 		l := s.stream("l")
 		l.bind(s.any(0))
 		l.listen(1)
@@ -56,7 +56,7 @@ var wireSequences = []sequence{
 		p.send("RST", "")
 		l.accept("x")
 	}},
-	{name: "passive open with data in the last segment of the handshake", wire: true, run: func(s *script) {
+	{name: "passive open with data in the last segment of the handshake", run: func(s *script) {
 		l := s.stream("l")
 		l.bind(s.any(0))
 		l.listen(1)
@@ -72,7 +72,7 @@ var wireSequences = []sequence{
 		a.close()
 		p.expect("FIN")
 	}},
-	{name: "passive open that ends at once", wire: true, run: func(s *script) {
+	{name: "passive open that ends at once", run: func(s *script) {
 		l := s.stream("l")
 		l.bind(s.any(0))
 		l.listen(1)
@@ -85,7 +85,7 @@ var wireSequences = []sequence{
 		a.recv(9, 0)
 		a.recv(9, 0)
 	}},
-	{name: "a segment for a port without socket", wire: true, run: func(s *script) {
+	{name: "a segment for a port without socket", run: func(s *script) {
 		l := s.stream("l")
 		l.bind(s.any(0))
 		p := s.peer()
@@ -93,7 +93,7 @@ var wireSequences = []sequence{
 		p.send("SYN", "")
 		p.expect("RST")
 	}},
-	{name: "simultaneous open", wire: true, run: func(s *script) {
+	{name: "simultaneous open", run: func(s *script) {
 		a, p := synRecv(s)
 		a.state("SYN-RECV")
 		a.connect(p.addr())
@@ -105,14 +105,14 @@ var wireSequences = []sequence{
 		p.send("ACK", "y")
 		a.recv(9, 0)
 	}},
-	{name: "simultaneous open, then reset", wire: true, run: func(s *script) {
+	{name: "simultaneous open, then reset", run: func(s *script) {
 		a, p := synRecv(s)
 		p.send("RST|ACK", "")
 		a.errno()
 		a.state()
 		a.connect(p.addr())
 	}},
-	{name: "simultaneous close", wire: true, run: func(s *script) {
+	{name: "simultaneous close", run: func(s *script) {
 		a, p := closing(s)
 		a.state("CLOSING")
 		a.recv(1, 0)
@@ -121,14 +121,14 @@ var wireSequences = []sequence{
 		a.recv(1, 0)
 		a.errno()
 	}},
-	{name: "refused by the peer", wire: true, run: func(s *script) {
+	{name: "refused by the peer", run: func(s *script) {
 		a, p := synSent(s)
 		p.send("RST|ACK", "")
 		a.connect(p.addr())
 		a.errno()
 		a.connect(p.addr())
 	}},
-	{name: "a reset without acknowledgement does not refuse", wire: true, run: func(s *script) {
+	{name: "a reset without acknowledgement does not refuse", run: func(s *script) {
 		a, p := synSent(s)
 		p.send("RST", "")
 		a.errno()
@@ -137,7 +137,7 @@ var wireSequences = []sequence{
 		p.expect("ACK")
 		a.connect(p.addr())
 	}},
-	{name: "a reset out of the window is ignored", wire: true, run: func(s *script) {
+	{name: "a reset out of the window is ignored", run: func(s *script) {
 		a, p := established(s)
 		p.nxt += 1 << 24
 		p.send("RST|ACK", "")
@@ -146,45 +146,45 @@ var wireSequences = []sequence{
 		p.send("ACK", "still here")
 		a.recv(20, 0)
 	}},
-	{name: "reset in FIN-WAIT-1", wire: true, run: func(s *script) {
+	{name: "reset in FIN-WAIT-1", run: func(s *script) {
 		a, p := finWait1(s)
 		p.send("RST|ACK", "")
 		a.recv(1, 0)
 		a.errno()
 		a.state()
 	}},
-	{name: "reset in FIN-WAIT-2", wire: true, run: func(s *script) {
+	{name: "reset in FIN-WAIT-2", run: func(s *script) {
 		a, p := finWait2(s)
 		p.send("RST|ACK", "")
 		a.recv(1, 0)
 		a.errno()
 	}},
-	{name: "reset in CLOSE-WAIT", wire: true, run: func(s *script) {
+	{name: "reset in CLOSE-WAIT", run: func(s *script) {
 		a, p := closeWait(s)
 		p.send("RST|ACK", "")
 		a.recv(1, 0)
 		a.send("x", 0)
 		a.errno()
 	}},
-	{name: "reset in CLOSE-WAIT, told by send", wire: true, run: func(s *script) {
+	{name: "reset in CLOSE-WAIT, told by send", run: func(s *script) {
 		a, p := closeWait(s)
 		p.send("RST|ACK", "")
 		a.send("x", 0)
 		a.send("x", 0)
 	}},
-	{name: "reset in CLOSING", wire: true, run: func(s *script) {
+	{name: "reset in CLOSING", run: func(s *script) {
 		a, p := closing(s)
 		p.send("RST|ACK", "")
 		a.recv(1, 0)
 		a.errno()
 	}},
-	{name: "reset in LAST-ACK", wire: true, run: func(s *script) {
+	{name: "reset in LAST-ACK", run: func(s *script) {
 		a, p := lastAck(s)
 		p.send("RST|ACK", "")
 		a.recv(1, 0)
 		a.errno()
 	}},
-	{name: "data in FIN-WAIT-1", wire: true, run: func(s *script) {
+	{name: "data in FIN-WAIT-1", run: func(s *script) {
 		a, p := finWait1(s)
 		p.sendOld("ACK", "late")
 		a.recv(9, 0)
@@ -192,21 +192,21 @@ var wireSequences = []sequence{
 		a.recv(9, 0)
 		a.state("FIN-WAIT-2")
 	}},
-	{name: "data with the end in FIN-WAIT-2", wire: true, run: func(s *script) {
+	{name: "data with the end in FIN-WAIT-2", run: func(s *script) {
 		a, p := finWait2(s)
 		p.send("FIN|ACK", "last")
 		a.recv(9, 0)
 		a.recv(9, 0)
 		a.state()
 	}},
-	{name: "data for a socket that is closed", wire: true, run: func(s *script) {
+	{name: "data for a socket that is closed", run: func(s *script) {
 		a, p := established(s)
 		a.close()
 		p.expect("FIN")
 		p.send("ACK", "too late")
 		p.expect("RST")
 	}},
-	{name: "data for a socket that is shut both ways", wire: true, run: func(s *script) {
+	{name: "data for a socket that is shut both ways", run: func(s *script) {
 		a, p := established(s)
 		a.shutdown(rdwr)
 		p.expect("FIN")
@@ -214,14 +214,14 @@ var wireSequences = []sequence{
 		a.recv(9, 0)
 		a.errno()
 	}},
-	{name: "data for a socket that is shut for reading", wire: true, run: func(s *script) {
+	{name: "data for a socket that is shut for reading", run: func(s *script) {
 		a, p := established(s)
 		a.shutdown(rd)
 		p.send("ACK", "late")
 		p.expect("ACK")
 		a.recv(9, 0)
 	}},
-	{name: "out of order", wire: true, run: func(s *script) {
+	{name: "out of order", run: func(s *script) {
 		a, p := established(s)
 		p.nxt += 3
 		p.send("ACK", "def")
@@ -230,7 +230,7 @@ var wireSequences = []sequence{
 		p.send("ACK", "abc")
 		a.recv(9, 0)
 	}},
-	{name: "the end before the data", wire: true, run: func(s *script) {
+	{name: "the end before the data", run: func(s *script) {
 		a, p := established(s)
 		p.nxt += 3
 		p.send("FIN|ACK", "")
@@ -241,7 +241,7 @@ var wireSequences = []sequence{
 		a.recv(9, 0)
 		a.recv(9, 0)
 	}},
-	{name: "data twice", wire: true, run: func(s *script) {
+	{name: "data twice", run: func(s *script) {
 		a, p := established(s)
 		p.send("ACK", "abc")
 		p.nxt -= 3
@@ -249,7 +249,7 @@ var wireSequences = []sequence{
 		a.recv(9, 0)
 		a.recv(9, 0)
 	}},
-	{name: "urgent data from the peer", wire: true, run: func(s *script) {
+	{name: "urgent data from the peer", run: func(s *script) {
 		a, p := established(s)
 		p.send("URG|ACK", "ab!")
 		a.recv(9, oob)
@@ -257,21 +257,21 @@ var wireSequences = []sequence{
 		p.send("ACK", "cd")
 		a.recv(9, 0)
 	}},
-	{name: "nothing is acknowledged", wire: true, run: func(s *script) {
+	{name: "nothing is acknowledged", run: func(s *script) {
 		a, p := established(s)
 		a.send("abc", 0)
 		p.expect("DATA")
 		a.close()
 		p.expect("FIN")
 	}},
-	{name: "close with unread data resets", wire: true, run: func(s *script) {
+	{name: "close with unread data resets", run: func(s *script) {
 		a, p := established(s)
 		p.send("ACK", "unread")
 		p.expect("ACK")
 		a.close()
 		p.expect("END")
 	}},
-	{name: "close with everything read ends", wire: true, run: func(s *script) {
+	{name: "close with everything read ends", run: func(s *script) {
 		a, p := established(s)
 		p.send("ACK", "read")
 		p.expect("ACK")
@@ -279,46 +279,46 @@ var wireSequences = []sequence{
 		a.close()
 		p.expect("END")
 	}},
-	{name: "disconnect resets", wire: true, run: func(s *script) {
+	{name: "disconnect resets", run: func(s *script) {
 		a, p := established(s)
 		a.connect(unspec)
 		p.expect("END")
 	}},
-	{name: "linger 0 in SYN-SENT", wire: true, run: func(s *script) {
+	{name: "linger 0 in SYN-SENT", run: func(s *script) {
 		a, p := synSent(s)
 		a.closeReset()
 		p.send("SYN|ACK", "")
 		p.expect("RST")
 	}},
-	{name: "closed in SYN-SENT", wire: true, run: func(s *script) {
+	{name: "closed in SYN-SENT", run: func(s *script) {
 		a, p := synSent(s)
 		a.close()
 		p.send("SYN|ACK", "")
 		p.expect("RST")
 	}},
-	{name: "port unreachable while connecting", wire: true, run: func(s *script) {
+	{name: "port unreachable while connecting", run: func(s *script) {
 		a, p := synSent(s)
 		p.unreachable(3, 4)
 		a.errno()
 		a.connect(p.addr())
 	}},
-	{name: "host unreachable while connecting", wire: true, run: func(s *script) {
+	{name: "host unreachable while connecting", run: func(s *script) {
 		a, p := synSent(s)
 		p.unreachable(1, 3)
 		a.errno()
 		a.connect(p.addr())
 	}},
-	{name: "network unreachable while connecting", wire: true, run: func(s *script) {
+	{name: "network unreachable while connecting", run: func(s *script) {
 		a, p := synSent(s)
 		p.unreachable(0, 0)
 		a.errno()
 	}},
-	{name: "prohibited while connecting", wire: true, run: func(s *script) {
+	{name: "prohibited while connecting", run: func(s *script) {
 		a, p := synSent(s)
 		p.unreachable(13, 1)
 		a.errno()
 	}},
-	{name: "host unreachable on a connection", wire: true, run: func(s *script) {
+	{name: "host unreachable on a connection", run: func(s *script) {
 		a, p := established(s)
 		a.send("x", 0)
 		p.expect("DATA")
@@ -326,7 +326,7 @@ var wireSequences = []sequence{
 		a.errno()
 		a.send("y", 0)
 	}},
-	{name: "UDP, and nobody at the peer's port", wire: true, run: func(s *script) {
+	{name: "UDP, and nobody at the peer's port", run: func(s *script) {
 		p := s.peer()
 		a := s.datagram("a")
 		a.connect(p.addr())
@@ -343,7 +343,7 @@ var wireSequences = []sequence{
 		p.unreachable(3, 4)
 		a.send("w", 0)
 	}},
-	{name: "UDP, and no way to the peer", wire: true, run: func(s *script) {
+	{name: "UDP, and no way to the peer", run: func(s *script) {
 		p := s.peer()
 		a := s.datagram("a")
 		a.connect(p.addr())
@@ -353,7 +353,7 @@ var wireSequences = []sequence{
 		a.errno()
 		a.send("y", 0)
 	}},
-	{name: "UDP, unconnected, and nobody at the peer's port", wire: true, run: func(s *script) {
+	{name: "UDP, unconnected, and nobody at the peer's port", run: func(s *script) {
 		p := s.peer()
 		a := s.datagram("a")
 		a.sendto("x", p.addr(), 0)
@@ -362,7 +362,7 @@ var wireSequences = []sequence{
 		a.errno()
 		a.sendto("y", p.addr(), 0)
 	}},
-	{name: "UDP with the peer", wire: true, run: func(s *script) {
+	{name: "UDP with the peer", run: func(s *script) {
 		p := s.peer()
 		a := s.datagram("a")
 		a.sendto("hello", p.addr(), 0)

@@ -43,7 +43,7 @@ type sockets interface {
 	pathPrefix() string
 	abstractPrefix() string
 
-	// wire is the far end of the side's interface, nil if there is none.
+	// wire is the far end of the side's interface.
 	wire() wire
 
 	// end closes what is left.
