@@ -167,6 +167,9 @@ func (k *sock) fill() {
 		chunk := []byte(strings.Repeat("f", 2048))
 		for {
 			n, err := k.s.net.send(k.h, chunk, 0)
+			if err != nil {
+				n, err = k.s.net.send(k.h, chunk[:1], 0) // there may be room for less
+			}
 			k.s.filled += n
 			if err != nil && errText(err) != "EAGAIN" {
 				return errText(err)
@@ -333,4 +336,23 @@ func (k *sock) state(want ...string) {
 
 func intBytes(v int) []byte {
 	return binary.NativeEndian.AppendUint32(nil, uint32(v))
+}
+
+// blocking puts the open socket into blocking mode, or out of it.
+func (k *sock) blocking(on bool) {
+	k.on(fmt.Sprintf("blocking(%v)", on), func() string { return errText(k.s.net.blocking(k.h, on)) })
+}
+
+// patient puts the socket into blocking mode with a limit for each call.
+func (k *sock) patient() {
+	k.blocking(true)
+	limit := binary.NativeEndian.AppendUint64(nil, 0)
+	limit = binary.NativeEndian.AppendUint64(limit, 20_000)
+	if strconv.IntSize == 32 {
+		limit = append(intBytes(0), intBytes(20_000)...)
+	}
+	k.on("SO_RCVTIMEO and SO_SNDTIMEO of 20 ms", func() string {
+		k.s.must(k.s.net.setsockopt(k.h, soRcvtimeo.level, soRcvtimeo.number, limit))
+		return errText(k.s.net.setsockopt(k.h, soSndtimeo.level, soSndtimeo.number, limit))
+	})
 }

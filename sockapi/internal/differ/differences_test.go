@@ -19,7 +19,7 @@ type difference struct {
 }
 
 // differences are all that are known. A line that no longer holds fails.
-var differences = slices.Concat(byRule, byNetstack, ofBind, ofDatagrams, ofOptions)
+var differences = slices.Concat(byRule, ofWaiting, byNetstack, ofBind, ofDatagrams, ofOptions)
 
 // byRule are those that the documents or docs/deviations.md ask for.
 var byRule = []difference{
@@ -29,6 +29,12 @@ var byRule = []difference{
 	{"udp6/addresses of other families", "a.connect(127.0.0.1:9)", "ok", "EAFNOSUPPORT", "an address of another family is refused whatever the call"},
 	{"udp6/addresses of other families", "a.sendto(*", "1 *", "EAFNOSUPPORT", "an address of another family is refused whatever the call"},
 	{"unix-*/listener", "x = l.accept()", "EAGAIN", "*EINVAL", "what is below cannot tell who waits: on Linux too a call that waits gets EINVAL"},
+}
+
+// ofWaiting are to be mended in the calls that wait.
+var ofWaiting = []difference{
+	{"modes/tcp4/connect waits in vain", "a.connect(*)", "EALREADY", "EINPROGRESS", "a second connect that waits in vain tells of the first"},
+	{"modes/tcp4/recv waits in vain", "p.recv(0)", `0 ""`, "EAGAIN", "to receive nothing on TCP waits, and then is no error"},
 }
 
 // byNetstack are those that netstack leaves no way round, or none that is worth
@@ -149,6 +155,8 @@ var ofDatagrams = []difference{
 	{"udp*/shut down and disconnected", "a.connect(AF_UNSPEC)", "ok", "ok {a:IN|OUT}", later},
 	{"udp*/shut down and disconnected", "a.recv(9)", "EAGAIN", `0 ""`, later},
 	{"udp*/shut down for reading", "a.recv(9)", `5 "after" *`, `0 ""`, later},
+	{"modes/udp4/*", "*.shutdown(*)", "ENOTCONN {*", "ENOTCONN", later},
+	{"modes/udp4/the end is not waited for", "b.recv(9)", `0 ""`, "*EAGAIN", later},
 	{"messages/udp*/ancillary data per message", "a.sendmsg(*)", "1 *", "*EINVAL", later},
 	{"messages/udp*/ancillary data per message", "b.recvmsg(*)", "1 *", "*EAGAIN", later},
 	{"sockets/AF_INET*/SOCK_DGRAM", "socket(*, SOCK_DGRAM, IPPROTO_UDPLITE)", "ok:*", "*EPROTONOSUPPORT", later},

@@ -23,7 +23,8 @@
 // Ours must be those of the golden files too, but for the lines that
 // differences_test.go lists; a listed line that no longer differs fails.
 //
-// No step waits for time to pass. All sockets are non-blocking. After each call
+// No step waits for time to pass, but for those that have to find that nothing
+// comes. Sockets are non-blocking unless a sequence says otherwise. After each call
 // the side that is played is asked for its readiness until it is the expected
 // one, at most for patience; a call that answers EAGAIN where another answer is
 // expected is made again in the same way. So a side may be slow, but not wrong.

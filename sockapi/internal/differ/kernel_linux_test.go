@@ -304,6 +304,13 @@ func (k *kernel) unlink(path string) error {
 	return nil
 }
 
+func (k *kernel) blocking(h handle, on bool) error {
+	if err := unix.SetNonblock(k.fds[h], !on); err != nil {
+		return errno(err.(unix.Errno))
+	}
+	return nil
+}
+
 func (k *kernel) pollFor(h handle, events int, millis int) int {
 	if k.fds[h] < 0 {
 		return sockapi.POLLNVAL

@@ -200,6 +200,8 @@ func (o *ours) setsockopt(h handle, level, name int, value []byte) error {
 
 func (o *ours) unlink(path string) error { return o.stack.Unlink(path) }
 
+func (o *ours) blocking(h handle, on bool) error { return o.socks[h].Setblocking(on) }
+
 func (o *ours) poll(h handle) int {
 	p := o.net.Poll()
 	fd := o.socks[h].Fileno()

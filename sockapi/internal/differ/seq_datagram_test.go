@@ -470,9 +470,9 @@ var datagramSequences = []sequence{
 		a.bind(other)
 		a.connect(other)
 		a.sendto("x", other, 0)
-		a.bind(s.path("x"))
-		a.connect(s.path("x"))
-		a.sendto("x", s.path("x"), 0)
+		a.bind(s.path("a name as long as an IPv6 address"))
+		a.connect(s.path("a name as long as an IPv6 address"))
+		a.sendto("x", s.path("a name as long as an IPv6 address"), 0)
 	}},
 	{name: "socketpair", run: func(s *script) {
 		s.socketpair("a", "b", s.af, endpoint.SOCK_DGRAM, 0)

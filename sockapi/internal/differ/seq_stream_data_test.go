@@ -300,8 +300,8 @@ var streamData = []sequence{
 		other.Port = 9
 		a.connect(other)
 		a.sendto("x", other, 0)
-		a.bind(s.path("x"))
-		a.connect(s.path("x"))
+		a.bind(s.path("a name as long as an IPv6 address"))
+		a.connect(s.path("a name as long as an IPv6 address"))
 	}},
 }
 

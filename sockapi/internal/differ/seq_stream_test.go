@@ -29,6 +29,12 @@ func themes() []theme {
 			over("messages/unix-stream", endpoint.AF_UNIX, endpoint.SOCK_STREAM, messageSequences),
 			over("messages/unix-seqpacket", endpoint.AF_UNIX, endpoint.SOCK_SEQPACKET, messageSequences),
 			over("messages/unix-dgram", endpoint.AF_UNIX, endpoint.SOCK_DGRAM, messageSequences))},
+		{"modes", slices.Concat(
+			over("modes/tcp4", endpoint.AF_INET, endpoint.SOCK_STREAM, modeSequences),
+			over("modes/udp4", endpoint.AF_INET, endpoint.SOCK_DGRAM, modeSequences),
+			over("modes/unix-stream", endpoint.AF_UNIX, endpoint.SOCK_STREAM, modeSequences),
+			over("modes/unix-seqpacket", endpoint.AF_UNIX, endpoint.SOCK_SEQPACKET, modeSequences),
+			over("modes/unix-dgram", endpoint.AF_UNIX, endpoint.SOCK_DGRAM, modeSequences))},
 		{"options", optionSequences()},
 	}
 }

@@ -9,7 +9,8 @@ import (
 	"usersock/stack/endpoint"
 )
 
-// sockets is what a sequence runs on: the calls of sockets(7), non-blocking.
+// sockets is what a sequence runs on: the calls of sockets(7), non-blocking at
+// first.
 // A handle stays valid for calls after close, which are EBADF.
 type sockets interface {
 	socket(family, typ, proto int) (handle, error)
@@ -31,6 +32,7 @@ type sockets interface {
 	getsockopt(h handle, level, name int, buf []byte) (int, error)
 	setsockopt(h handle, level, name int, value []byte) error
 	unlink(path string) error
+	blocking(h handle, on bool) error // O_NONBLOCK, which every socket begins with
 
 	// poll is what poll(2) says at once, of all events.
 	poll(h handle) int
