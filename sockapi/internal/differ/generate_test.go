@@ -331,7 +331,7 @@ func (g generators) differing(p program, patience time.Duration) (kernel, ours [
 		if i < len(kernel) && i < len(ours) && kernel[i] == ours[i] {
 			continue
 		}
-		if i < len(kernel) && i < len(ours) && knownGenerated(p, kernel[i], ours[i]) {
+		if i < len(kernel) && i < len(ours) && knownGenerated(p, kernel[:i+1], ours[i]) {
 			return nil, nil, 0 // what follows may be its consequence
 		}
 		return kernel, ours, i
@@ -349,11 +349,20 @@ func (g generators) kernel(q sequence) (log []entry, err error) {
 	return log, err
 }
 
-// knownGenerated reports whether a difference is listed.
-func knownGenerated(p program, kernel, ours entry) bool {
+// knownGenerated reports whether the difference in the last step is listed, or
+// may come of a step before it.
+func knownGenerated(p program, kernel []entry, ours entry) bool {
 	where := fmt.Sprintf("%s/%s", familyText(p.af), typeText(p.typ))
+	for _, e := range kernel[:len(kernel)-1] {
+		for _, d := range lasting {
+			if glob(d.in, where) && glob(d.call, e.call) && glob(d.kernel, e.outcome()) {
+				return true
+			}
+		}
+	}
+	last := kernel[len(kernel)-1]
 	for _, d := range ofGenerated {
-		if glob(d.in, where) && glob(d.call, kernel.call) && glob(d.kernel, kernel.outcome()) && glob(d.ours, ours.outcome()) {
+		if glob(d.in, where) && glob(d.call, last.call) && glob(d.kernel, last.outcome()) && glob(d.ours, ours.outcome()) {
 			return true
 		}
 	}
