@@ -182,6 +182,7 @@ var ofOptions = []difference{
 var ofGenerated = []difference{
 	{"AF_INET*/SOCK_STREAM", "*.connect(*)", "EINVAL", "*", "shutdown of an attempt that has failed: on Linux the socket cannot connect any more until connect to AF_UNSPEC"},
 	{"AF_INET*/SOCK_STREAM", "*.send*", "* {*ERR*", "*", "a connection that is shut down both ways with bytes unread takes what comes after: Linux resets it"},
+	{"AF_INET*/SOCK_STREAM", "*.connect(*)", "EINPROGRESS*", "EADDRNOTAVAIL", "a listener that is disconnected loses its port to the connections that it accepted"},
 	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "*", "*", bindAgain},
 	{"AF_INET*/SOCK_STREAM", "*.getsockname()", "*", "*:*", keptPort},
 	{"AF_INET*/SOCK_STREAM", "*.connect(*)", "EINPROGRESS {*ERR|HUP|RDHUP}", "EINPROGRESS {*:OUT}", "a listener that was shut down keeps its port, and connects to itself"},

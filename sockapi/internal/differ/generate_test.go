@@ -162,6 +162,8 @@ func (b *board) move(m move) {
 	fresh := func(name string, n *sock) {
 		if n != nil && n.h >= 0 {
 			b.socks[name] = n
+			// What waits for an acknowledgement to be sent comes when it likes.
+			_ = b.net.setsockopt(n.h, tcpNodelay.level, tcpNodelay.number, intBytes(1))
 		}
 	}
 	switch m.op {
