@@ -1,0 +1,2 @@
+// Package tls is the ssl module.
+package tls
