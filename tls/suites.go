@@ -32,7 +32,8 @@ type (
 const (
 	strengthHigh strength = 1 << iota
 	strengthFIPS
-	strengthOther // LOW, MEDIUM
+	strengthLow
+	strengthMedium
 )
 
 const (
@@ -128,12 +129,14 @@ func groupOf(word string) (group, bool) {
 		return group{enc: encNone}, true
 	case "COMPLEMENTOFDEFAULT":
 		return group{optional: true}, true
-	case "LOW", "MEDIUM":
-		return group{strength: strengthOther}, true
+	case "LOW":
+		return group{strength: strengthLow}, true
+	case "MEDIUM":
+		return group{strength: strengthMedium}, true
 	case "HIGH":
 		return group{strength: strengthHigh}, true
 	case "FIPS":
-		return group{strength: strengthFIPS}, true
+		return group{strength: strengthFIPS, enc: ^encNone}, true
 
 	case "kRSA":
 		return group{kx: kxRSA}, true
