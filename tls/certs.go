@@ -343,7 +343,7 @@ func (s *suite) info() CipherInfo {
 	case macSHA256:
 		macWord, i.Digest = "SHA256", "sha256"
 	}
-	i.Description = fmt.Sprintf("%-30s %-7s Kx=%-8s Au=%-5s Enc=%-22s Mac=%-4s", s.name, s.protocol(), kxWord, authWord, encWord, macWord)
+	i.Description = fmt.Sprintf("%-30s %-7s Kx=%-8s Au=%-5s Enc=%-22s Mac=%-4s", s.name, versionName(s.since), kxWord, authWord, encWord, macWord)
 	return i
 }
 

@@ -30,11 +30,20 @@ func fileError(op string, err error) error {
 		for _, errno := range [...]endpoint.Errno{endpoint.ENOENT, endpoint.EACCES, endpoint.ENOTDIR} {
 			if errno.Is(host) {
 				e.Errno = errno
+				e.Err = fileFailure{err, errno}
 			}
 		}
 	}
 	return e
 }
+
+// fileFailure is found by the host's error and by our number.
+type fileFailure struct {
+	error
+	errno endpoint.Errno
+}
+
+func (f fileFailure) Unwrap() []error { return []error{f.error, f.errno} }
 
 // hashed is the name that c_rehash(1) gives: the hash of the subject and a
 // number, with an r for revocation lists.

@@ -272,7 +272,6 @@ func issuerIn(list []*x509.Certificate, c *x509.Certificate) (best *x509.Certifi
 	for _, i := range list {
 		switch {
 		case !bytes.Equal(i.RawSubject, c.RawIssuer):
-		case i.KeyUsage != 0 && i.KeyUsage&x509.KeyUsageCertSign == 0:
 		case len(c.AuthorityKeyId) > 0 && len(i.SubjectKeyId) > 0 && !bytes.Equal(c.AuthorityKeyId, i.SubjectKeyId):
 		case best == nil || i.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil:
 			best = i

@@ -224,3 +224,5 @@ func declared(of string) (map[string]bool, error) {
 	}
 	return names, nil
 }
+
+func writeTo(name string, data []byte) error { return os.WriteFile(name, data, 0o600) }
