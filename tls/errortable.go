@@ -7,6 +7,7 @@ import (
 	"net"
 	"reflect"
 	"strings"
+	"time"
 
 	"usersock/sockapi"
 )
@@ -172,6 +173,10 @@ func convert(op string, err error) error {
 	var ssl *SSLError
 	if errors.As(err, &ssl) {
 		return ssl
+	}
+	var own *tls.CertificateVerificationError // of a tls.Config of the program's
+	if errors.As(err, &own) {
+		return ofGo(own.Err, own.UnverifiedCertificates, time.Time{}).err()
 	}
 	var header tls.RecordHeaderError
 	if errors.As(err, &header) && looksLikeHTTP(header.RecordHeader) {

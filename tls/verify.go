@@ -196,6 +196,11 @@ func (v *verifier) explain(certs []*x509.Certificate, err error) *finding {
 		found.cause = errors.Join(found.cause, err)
 		return found
 	}
+	return ofGo(err, chain, v.now)
+}
+
+// ofGo finds OpenSSL's number for an error of crypto/x509 alone.
+func ofGo(err error, chain []*x509.Certificate, now time.Time) *finding {
 	var invalid x509.CertificateInvalidError
 	if errors.As(err, &invalid) {
 		f := &finding{code: verifyUnspecified, cause: err}
@@ -209,7 +214,7 @@ func (v *verifier) explain(certs []*x509.Certificate, err error) *finding {
 			f.code = verifyNotCA
 		case x509.Expired:
 			f.code = verifyExpired
-			if invalid.Cert != nil && v.now.Before(invalid.Cert.NotBefore) {
+			if invalid.Cert != nil && now.Before(invalid.Cert.NotBefore) {
 				f.code = verifyNotYet
 			}
 		case x509.CANotAuthorizedForThisName:
@@ -224,7 +229,14 @@ func (v *verifier) explain(certs []*x509.Certificate, err error) *finding {
 		}
 		return f
 	}
-	if errors.As(err, &x509.UnhandledCriticalExtension{}) {
+	var unknown x509.UnknownAuthorityError
+	var name x509.HostnameError
+	switch {
+	case errors.As(err, &unknown):
+		return &finding{code: verifyNoLocalIssuer, cause: err}
+	case errors.As(err, &name):
+		return &finding{code: verifyHostname, cause: err}
+	case errors.As(err, &x509.UnhandledCriticalExtension{}):
 		return &finding{code: verifyCritical, cause: err}
 	}
 	return &finding{code: verifyUnspecified, message: strings.TrimPrefix(err.Error(), "x509: "), cause: err}

@@ -167,6 +167,21 @@ func usual(t testing.TB) (client, server *SSLContext) {
 	return contexts(t, root, issue(t, root, nil))
 }
 
+// usualAt are the usual ones of another time.
+func usualAt(t testing.TB, now time.Time) (client, server *SSLContext) {
+	t.Helper()
+	then := func(adjust func(*x509.Certificate)) func(*x509.Certificate) {
+		return func(c *x509.Certificate) {
+			if adjust != nil {
+				adjust(c)
+			}
+			c.NotBefore, c.NotAfter = now.Add(-time.Hour), now.Add(24*time.Hour)
+		}
+	}
+	root := issue(t, nil, then(authority("root")))
+	return contexts(t, root, issue(t, root, then(nil)))
+}
+
 // wrap puts TLS on both ends and shakes hands.
 func wrap(t testing.TB, cctx, sctx *SSLContext, c, s *sockapi.Socket) (client, server *SSLSocket) {
 	t.Helper()
