@@ -72,6 +72,11 @@ type limit struct {
 
 // take waits for a turn. late is what is returned if it does not come in time.
 func (c *connection) take(t turn, l *limit, block, late error) error {
+	select {
+	case <-l.expired: // nothing is begun after a deadline of the Go dialect
+		return late
+	default:
+	}
 	if t.try() {
 		return nil
 	}
