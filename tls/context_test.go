@@ -364,3 +364,33 @@ func TestVersionOfLibrary(t *testing.T) {
 		t.Error(OPENSSL_VERSION, OPENSSL_VERSION_INFO, OPENSSL_VERSION_NUMBER)
 	}
 }
+
+// TestCreateDefaultContext: CPython's settings, and the host's authorities for a
+// client that names none.
+func TestCreateDefaultContext(t *testing.T) {
+	c := must(CreateDefaultContext(false, "", "", nil))(t)
+	if c.VerifyMode() != CERT_REQUIRED || !c.CheckHostname() || c.trust.system == nil {
+		t.Error("a client that does not verify")
+	}
+	if s := must(CreateDefaultContext(true, "", "", nil))(t); s.VerifyMode() != CERT_NONE || s.trust.system != nil {
+		t.Error("a server that does")
+	}
+	root := issue(t, nil, authority("root"))
+	_, sctx := contexts(t, root, issue(t, root, nil))
+	c = must(CreateDefaultContext(false, "", "", root.pem()))(t)
+	if c.trust.system != nil {
+		t.Error("the host's authorities beside those that were named")
+	}
+	a, b, carry := bioEnds(t, c, sctx, "server.example")
+	exchange(t, a, b, carry)
+	c = must(NewSSLContext(PROTOCOL_TLS_CLIENT))(t)
+	if err := c.SetDefaultVerifyPaths(); err != nil {
+		t.Fatal(err)
+	}
+	a, b, carry = bioEnds(t, c, sctx, "server.example")
+	cerr, _ := shakeBIO(a, b, carry)
+	var verify *SSLCertVerificationError
+	if !errors.As(cerr, &verify) || verify.VerifyCode != verifyNoLocalIssuer {
+		t.Error(cerr)
+	}
+}

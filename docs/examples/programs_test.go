@@ -47,6 +47,10 @@ Detached -1|Detached -1
 Connected by 192\.0\.2\.1:\d+)
 Received "Hello, world"
 `},
+		{"ssl", four, sslServer, sslClient, `"/C=US/ST=California/L=Mountain View/O=VeriSign, Inc\./OU=Production Services/OU=Terms of use at www\.verisign\.com/rpa \(c\)00/CN=www\.verisign\.com"
+"/O=VeriSign Trust Network/OU=VeriSign, Inc\./OU=VeriSign International Server CA - Class 3/OU=www\.verisign\.com/CPS Incorp\.by Ref\. LIABILITY LTD\.\(c\)97 VeriSign"
+Read 24 bytes
+`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			client, server := world(t, c.families)
@@ -75,11 +79,11 @@ Received "Hello, world"
 	}
 }
 
-// listens reports whether the host has a socket that takes connections to the
-// programs' port.
+// listens reports whether the host has a socket that takes connections to one of
+// the programs' ports.
 func listens(n *sockapi.Net) bool {
 	for _, s := range n.Stack().Snapshot().Sockets {
-		if s.State == endpoint.SocketListen && s.Local.Port == 50007 {
+		if s.State == endpoint.SocketListen && (s.Local.Port == 50007 || s.Local.Port == 443) {
 			return true
 		}
 	}
@@ -90,6 +94,7 @@ func listens(n *sockapi.Net) bool {
 const zone = `
 daring.cwi.nl. A    192.0.2.2
 daring.cwi.nl. AAAA 2001:db8::2
+www.verisign.com. A 192.0.2.2
 `
 
 // world makes the client's host and the server's, with a link between them. The
