@@ -195,6 +195,7 @@ func demo(ctx context.Context, stdout io.Writer) (err error) {
 		{"The same programs on hosts with IPv6 alone", []int{sockapi.AF_INET6}, six, func(w *world) error {
 			return pair(out, w.server, listenAny, func() error { return clientAny(out, w.client, demoName, port, hello) })
 		}},
+		{"The echo over TLS", nil, both, func(w *world) error { return overTLS(out, w) }},
 		{"A datagram and its echo", nil, both, func(w *world) error { return datagrams(out, w) }},
 	} {
 		fmt.Fprintf(out, "\n%s\n", part.title)

@@ -27,6 +27,7 @@ type options struct {
 	routes []stack.Route
 	dns    []netip.AddrPort
 	port   int
+	tls    tlsOptions
 	auto   bool // addresses, routes and name servers are the network's to tell
 
 	inMemory bool            // without a link: a host of the demo
@@ -41,9 +42,10 @@ type options struct {
 	shown string // where the stack is shown, after open
 }
 
-// withPort adds the option of those that have a port.
+// withPort adds the options of those that have a port.
 func (o *options) withPort(flags *flag.FlagSet) {
 	flags.IntVar(&o.port, "port", port, "the TCP and UDP port, 1 to 65535")
+	o.tls.flags(flags.Name(), flags)
 }
 
 // parse reads the options of a command, with more of its own, and returns what
@@ -305,6 +307,10 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) (err er
 	if err != nil {
 		return err
 	}
+	over, err := o.listenTLS(n, l)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
 	pc, err := n.ListenPacket("udp", at)
 	if err != nil {
 		return errors.Join(err, l.Close())
@@ -342,7 +348,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) (err er
 		fmt.Fprintln(out, "Ctrl-C ends.")
 	}
 	tasks.Go(func() { echoPackets(pc) })
-	err = echoStreams(ctx, out, l, &tasks)
+	err = echoStreams(ctx, out, over, &tasks)
 	pc.Close()
 	if ctx.Err() != nil {
 		err = nil
@@ -425,5 +431,8 @@ func dial(ctx context.Context, args []string, stdout, stderr io.Writer) (err err
 	o.describe(stdout)
 	stop := context.AfterFunc(ctx, func() { n.Close() })
 	defer stop()
+	if o.tls.on {
+		return interrupted(ctx, o.tls.dial(stdout, n, rest[0], o.port, message))
+	}
 	return interrupted(ctx, clientAny(stdout, n, rest[0], o.port, message))
 }

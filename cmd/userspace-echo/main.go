@@ -34,6 +34,7 @@ A link to try, as root or inside "unshare -Urn":
   ip tuntap add mode tun dev tun0 && ip addr add 192.0.2.1/24 dev tun0 && ip link set tun0 up
   userspace-echo serve -link tun:tun0 -addr 192.0.2.2/24 ping -c 3 192.0.2.2
 
+With -tls both speak TLS: "userspace-echo dial -h" says what they verify.
 With -auto instead of -addr the network tells the address: DHCP, IPv6 routers.
 
 Exit status: 0 when every reply was right, 1 when something failed or a name was

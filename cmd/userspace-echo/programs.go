@@ -126,8 +126,14 @@ func clientAny(out io.Writer, n *Net, host string, port int, message string) err
 	return exchange(out, s, message)
 }
 
+// A stream is a socket, with TLS or without.
+type stream interface {
+	Sendall(data []byte, flags ...int) error
+	Recv(n int, flags ...int) ([]byte, error)
+}
+
 // exchange sends the message, prints what comes back, and checks it.
-func exchange(out io.Writer, s *Socket, message string) error {
+func exchange(out io.Writer, s stream, message string) error {
 	if err := s.Sendall([]byte(message)); err != nil {
 		return err
 	}
