@@ -279,3 +279,6 @@ func (p *Process) printed() string {
 	defer p.mu.Unlock()
 	return strings.Join(p.all, "\n")
 }
+
+// Ended waits for the program's end, however it ends.
+func (p *Process) Ended() { <-p.done }
