@@ -48,7 +48,7 @@ func (c *SSLContext) overConn(raw *sockapi.Conn, opts WrapOptions) (*Conn, error
 	}
 	s := raw.Socket()
 	t := &socketTransport{s: s, conn: s.Conn()}
-	con, err := c.connection(t, t, s.Net().Stack().Clock(), opts.ServerSide, opts.ServerHostname, nil)
+	con, err := c.connection(t, t, s.Net().Stack().Clock(), &opts, false)
 	if err != nil {
 		return nil, err
 	}

@@ -37,16 +37,22 @@ type connection struct {
 	shared   []CipherName
 }
 
-// connect makes a connection. over is the transport, sock the same or nil.
-func (c *SSLContext) connection(over transport, sock *socketTransport, clock endpoint.Clock, server bool, hostname string, resume *SSLSession) (*connection, error) {
-	con := &connection{sock: sock, clock: clock, server: server, hostname: hostname, resume: resume, first: c}
+// connection makes a connection. over is the transport, sock the same or nil.
+// sessions says whether the program can go on with the session later: without,
+// a client asks for no tickets, which nobody may read before the socket is closed
+// (and what is unread then makes TCP reset the connection).
+func (c *SSLContext) connection(over transport, sock *socketTransport, clock endpoint.Clock, opts *WrapOptions, sessions bool) (*connection, error) {
+	con := &connection{sock: sock, clock: clock, server: opts.ServerSide, hostname: opts.ServerHostname, resume: opts.Session, first: c}
 	con.ctx.Store(c)
 	cfg, err := c.config(con)
 	if err != nil {
 		return nil, err
 	}
+	if !sessions && c.base == nil {
+		cfg.ClientSessionCache = nil
+	}
 	kind := tls.Client
-	if server {
+	if opts.ServerSide {
 		kind = tls.Server
 	}
 	con.e = newEngine(over, &c.bufs, kind, cfg)

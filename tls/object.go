@@ -19,7 +19,7 @@ func (c *SSLContext) WrapBIO(incoming, outgoing *MemoryBIO, opts WrapOptions) (*
 	if err := opts.check(c); err != nil {
 		return nil, err
 	}
-	con, err := c.connection(bioTransport{incoming, outgoing}, nil, get(c, &c.clock), opts.ServerSide, opts.ServerHostname, opts.Session)
+	con, err := c.connection(bioTransport{incoming, outgoing}, nil, get(c, &c.clock), &opts, true)
 	if err != nil {
 		return nil, err
 	}

@@ -87,7 +87,7 @@ func (c *SSLContext) WrapSocket(sock *sockapi.Socket, opts WrapOptions) (*SSLSoc
 	var transport *socketTransport
 	if connected {
 		transport = new(socketTransport)
-		if con, err = c.connection(transport, transport, sock.Net().Stack().Clock(), opts.ServerSide, opts.ServerHostname, opts.Session); err != nil {
+		if con, err = c.connection(transport, transport, sock.Net().Stack().Clock(), &opts, true); err != nil {
 			return nil, err
 		}
 	}
@@ -111,10 +111,11 @@ func (c *SSLContext) WrapSocket(sock *sockapi.Socket, opts WrapOptions) (*SSLSoc
 // start makes the connection of a socket that is about to be connected.
 func (s *SSLSocket) start() (*connection, error) {
 	t := &socketTransport{s: s.Socket, conn: s.Socket.Conn()}
+	opts := s.opts
 	s.mu.Lock()
-	resume := s.resume
+	opts.Session = s.resume
 	s.mu.Unlock()
-	return s.ctx.connection(t, t, s.Net().Stack().Clock(), s.opts.ServerSide, s.opts.ServerHostname, resume)
+	return s.ctx.connection(t, t, s.Net().Stack().Clock(), &opts, true)
 }
 
 // limit is how long a call may wait by the socket's mode.

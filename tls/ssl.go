@@ -42,7 +42,7 @@ func Ssl(sock *sockapi.Socket, keyfile, certfile string) (*SSLObject, error) {
 		}
 	}
 	t := &socketTransport{s: sock, conn: sock.Conn()}
-	con, err := ctx.connection(t, t, sock.Net().Stack().Clock(), false, "", nil)
+	con, err := ctx.connection(t, t, sock.Net().Stack().Clock(), new(WrapOptions), false)
 	if err != nil {
 		return nil, err
 	}
