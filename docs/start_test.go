@@ -2,10 +2,17 @@ package docs_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"math/big"
 	"net/http"
 	"net/netip"
 	"os"
@@ -17,6 +24,7 @@ import (
 	"usersock/stack"
 	"usersock/stack/endpoint"
 	"usersock/testnet/dnszone"
+	"usersock/tls"
 )
 
 // What getting-started.md shows, and the examples that run it. The functions
@@ -101,6 +109,52 @@ func fetch(client, server *sockapi.Net) error {
 	text, err := io.ReadAll(reply.Body)
 	fmt.Print(string(text))
 	return err
+}
+
+// secret serves a page over TLS, and talks to the server in two ways. cert and
+// key are PEM.
+func secret(client, server *sockapi.Net, cert, key []byte) error {
+	serving, err := tls.NewSSLContext(tls.PROTOCOL_TLS_SERVER)
+	if err != nil {
+		return err
+	}
+	if err := serving.LoadCertChainData(cert, key, nil); err != nil {
+		return err
+	}
+	l, err := server.Listen("tcp", ":443")
+	if err != nil {
+		return err
+	}
+	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, "nobody else reads this")
+	})}
+	go web.Serve(serving.NewListener(l))
+	defer web.Close()
+
+	// As Python does it: a context, and a socket wrapped with it.
+	trusting, err := tls.CreateDefaultContext(false, "", "", cert)
+	if err != nil {
+		return err
+	}
+	plain, err := client.CreateConnection(sockapi.InetAddr{Host: "192.0.2.2", Port: 443}, sockapi.Forever, nil)
+	if err != nil {
+		return err
+	}
+	s, err := trusting.WrapSocket(plain, tls.WrapOptions{ServerHostname: "server.example"})
+	if err != nil {
+		return err
+	}
+	fmt.Println(s.Version())
+	s.Close()
+
+	// As Go does it; the name is wrong.
+	browser := &http.Client{Transport: &http.Transport{DialTLSContext: trusting.DialTLSContext(client)}}
+	_, err = browser.Get("https://192.0.2.2/")
+	var refused *tls.SSLCertVerificationError
+	if errors.As(err, &refused) {
+		fmt.Println(refused.VerifyCode, refused.VerifyMessage)
+	}
+	return nil
 }
 
 func echoServer(n *sockapi.Net, ready chan<- struct{}) error {
@@ -446,6 +500,35 @@ func Example_http() {
 	show(fetch(client, server))
 	// Output:
 	// you asked for /index.html
+}
+
+func Example_tls() {
+	client, server, end := pair()
+	defer end()
+	cert, key, err := selfSigned("server.example")
+	if err == nil {
+		err = secret(client, server, cert, key)
+	}
+	show(err)
+	// Output:
+	// TLSv1.3
+	// 64 IP address mismatch, certificate is not valid for '192.0.2.2'.
+}
+
+// selfSigned makes a certificate, for an hour.
+func selfSigned(name string) (cert, key []byte, err error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	now := time.Now()
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotBefore: now.Add(-time.Minute), NotAfter: now.Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, &private.PublicKey, private)
+	if err != nil {
+		return nil, nil, err
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), err
 }
 
 func Example_sockets() {

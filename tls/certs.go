@@ -90,7 +90,7 @@ func (c *SSLContext) addCertificate(cert tls.Certificate) {
 }
 
 func isCertificate(kind string) bool {
-	return kind == "CERTIFICATE" || kind == "X509 CERTIFICATE" || kind == "TRUSTED CERTIFICATE"
+	return kind == "CERTIFICATE" || kind == "X509 CERTIFICATE"
 }
 
 // unknownAlgorithm lets crypto/x509's error about an algorithm be found as

@@ -107,23 +107,7 @@ func (c *SSLContext) config(con *connection) (*tls.Config, error) {
 		cfg.ClientAuth = tls.RequireAnyClientCert
 	}
 	cfg.SetSessionTicketKeys(c.ticketKeys(con.clock.Now()))
-	cfg.Certificates = slices.Clone(c.chains)
-	for i := range cfg.Certificates {
-		cfg.Certificates[i].OCSPStaple = c.staple
-	}
-	certs := cfg.Certificates
-	if len(certs) > 1 {
-		cfg.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			ask := *hello
-			ask.ServerName = "" // which one is shown is the kind of key's question
-			for i := range certs {
-				if ask.SupportsCertificate(&certs[i]) == nil {
-					return &certs[i], nil
-				}
-			}
-			return &certs[0], nil
-		}
-	}
+	c.show(cfg)
 	cfg.GetConfigForClient = con.forClient
 	return cfg, nil
 }
@@ -146,22 +130,56 @@ func (c *SSLContext) configOfBase(con *connection) *tls.Config {
 	return cfg
 }
 
-// forClient is asked with each client's hello.
-func (con *connection) forClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-	ctx := con.ctx.Load()
+// show lets a server's connection show this context's certificates. c.mu is held.
+func (c *SSLContext) show(cfg *tls.Config) {
+	if c.base != nil {
+		cfg.Certificates, cfg.GetCertificate = c.base.Certificates, c.base.GetCertificate
+		return
+	}
+	certs := slices.Clone(c.chains)
+	for i := range certs {
+		certs[i].OCSPStaple = c.staple
+	}
+	cfg.Certificates, cfg.GetCertificate = certs, nil
+	if len(certs) > 1 {
+		cfg.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			ask := *hello
+			ask.ServerName = "" // which one is shown is the kind of key's question
+			for i := range certs {
+				if ask.SupportsCertificate(&certs[i]) == nil {
+					return &certs[i], nil
+				}
+			}
+			return &certs[0], nil
+		}
+	}
+}
+
+// forClient is asked with each client's hello. A callback's context decides what
+// is shown and which protocols are taken, as with OpenSSL; whether the client is
+// verified, versions and ciphers stay those of the first.
+func (c *connection) forClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	ctx := c.ctx.Load()
+	shown := ctx
 	if sni := ctx.SNICallback(); sni != nil {
 		next, err := sni(hello.ServerName, ctx)
 		if err != nil {
 			return nil, sslError("SSL", "CALLBACK_FAILED", "callback failed: "+err.Error(), err)
 		}
-		if next != nil && next != ctx {
-			con.ctx.Store(next)
-			ctx = next
+		if next != nil {
+			shown = next
+			c.ctx.Store(next)
 		}
 	}
-	cfg, err := ctx.config(con)
-	if err != nil || ctx.base != nil {
-		return cfg, err
+	cfg, err := ctx.config(c)
+	if err != nil {
+		return nil, err
+	}
+	if shown != ctx {
+		shown.locked(func() {
+			shown.show(cfg)
+			cfg.NextProtos = shown.alpn
+		})
 	}
 	cfg.GetConfigForClient = nil
 	// crypto/tls refuses a client with which it has no protocol in common.
@@ -169,14 +187,9 @@ func (con *connection) forClient(hello *tls.ClientHelloInfo) (*tls.Config, error
 		cfg.NextProtos = nil
 	}
 	list := get(ctx, &ctx.list)
-	for _, s := range suites13 {
-		if slices.Contains(hello.CipherSuites, s.id) {
-			con.shared = append(con.shared, s.cipherName())
-		}
-	}
-	for _, s := range list.suites {
-		if slices.Contains(hello.CipherSuites, s.id) && list.allowed(s) {
-			con.shared = append(con.shared, s.cipherName())
+	for _, s := range slices.Concat(suites13[:], list.suites) {
+		if list.allowed(s) && slices.Contains(hello.CipherSuites, s.id) {
+			c.shared = append(c.shared, s.cipherName())
 		}
 	}
 	if cfg.MaxVersion >= tls.VersionTLS13 && slices.Contains(hello.SupportedVersions, tls.VersionTLS13) {

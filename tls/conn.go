@@ -89,11 +89,12 @@ func (c *SSLContext) DialTLSContext(n *sockapi.Net) func(ctx context.Context, ne
 			return nil, notImplemented("dial", "only stream sockets are supported")
 		}
 		conn, err := c.Client(raw, host)
-		if err == nil {
-			err = conn.HandshakeContext(ctx)
-		}
 		if err != nil {
 			plain.Close()
+			return nil, err
+		}
+		if err := conn.HandshakeContext(ctx); err != nil {
+			conn.Close()
 			return nil, err
 		}
 		return conn, nil

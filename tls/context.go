@@ -48,8 +48,10 @@ type SSLContext struct {
 type Context = SSLContext
 
 // SNICallback is called on a server with the name that a client asks for, "" if
-// it names none. It returns the context to go on with, nil for the same. An
-// error refuses the client; the alert is crypto/tls's, internal_error.
+// it names none. It returns the context whose certificates are shown and whose
+// protocols are taken, nil for the same; whether the client is verified stays the
+// first one's to say. An error refuses the client; the alert is crypto/tls's,
+// internal_error.
 type SNICallback func(serverName string, ctx *SSLContext) (*SSLContext, error)
 
 // defaultList is CPython's.

@@ -79,6 +79,18 @@ func TestSNI(t *testing.T) {
 			t.Errorf("%s: another context", name)
 		}
 	}
+	// The other context asks for no certificate, the first does.
+	check := must(NewSSLContext(PROTOCOL_TLS_SERVER))(t)
+	check.SetServernameCallback(sctx.SNICallback())
+	if err := errors.Join(check.SetVerifyMode(CERT_REQUIRED), other.SetAlpnProtocols("x"), cctx.SetAlpnProtocols("x")); err != nil {
+		t.Fatal(err)
+	}
+	x, y, carry := bioEnds(t, cctx, check, "other.example")
+	var none *SSLError
+	if _, err := shakeBIO(x, y, carry); !errors.As(err, &none) || none.Reason != "PEER_DID_NOT_RETURN_A_CERTIFICATE" || x.SelectedAlpnProtocol() != "x" {
+		t.Error("a client slips through by another context:", err, x.SelectedAlpnProtocol())
+	}
+	asked = asked[:2]
 	a, b, carry := bioEnds(t, cctx, sctx, "bad.example")
 	cerr, serr := shakeBIO(a, b, carry)
 	var ssl *SSLError

@@ -53,6 +53,8 @@ func (o *WrapOptions) check(c *SSLContext) error {
 		return valueError("wrap_socket", "check_hostname requires server_hostname")
 	case strings.HasPrefix(o.ServerHostname, "."):
 		return valueError("wrap_socket", "server_hostname cannot be an empty string or start with a leading dot.")
+	case strings.ContainsFunc(o.ServerHostname, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return valueError("wrap_socket", "server_hostname must be ASCII, a name of other letters in its A-labels")
 	case o.ServerSide && c.protocol == PROTOCOL_TLS_CLIENT:
 		return valueError("wrap_socket", "Cannot create a server socket with a PROTOCOL_TLS_CLIENT context")
 	case !o.ServerSide && c.protocol == PROTOCOL_TLS_SERVER:

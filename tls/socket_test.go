@@ -458,6 +458,7 @@ func TestSocketArguments(t *testing.T) {
 		},
 		"no name to check": func() (*SSLSocket, error) { return cctx.WrapSocket(a, WrapOptions{}) },
 		"leading dot":      func() (*SSLSocket, error) { return cctx.WrapSocket(a, WrapOptions{ServerHostname: ".x"}) },
+		"not ASCII":        func() (*SSLSocket, error) { return cctx.WrapSocket(a, WrapOptions{ServerHostname: "bücher.example"}) },
 		"client's context on a server": func() (*SSLSocket, error) {
 			return cctx.WrapSocket(b, WrapOptions{ServerSide: true})
 		},
