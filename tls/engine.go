@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"net"
+	"strings"
 	"sync"
 	"time"
 )
@@ -85,6 +86,7 @@ func wouldBlock(err error) (*blockError, bool) {
 
 const (
 	recordHeader = 5
+	recordAlert  = 21      // the type of an alert
 	recordMax    = 1 << 14 // the most plain text in a record, RFC 8446, section 5.1
 	sendSize     = 61440   // what is handed to tls.Conn, and sent, at a time: see docs/performance.md
 )
@@ -99,8 +101,9 @@ type engine struct {
 
 	// The record that is being read. For whoever reads.
 	header [recordHeader]byte
-	have   int // bytes of the header that have come
-	left   int // bytes of the record behind it that have not
+	have   int     // bytes of the header that have come
+	left   int     // bytes of the record behind it that have not
+	alert  [2]byte // the last record that is an alert in plain text: level and number
 
 	// The handshake. For whoever has both turns, reading and writing.
 	next      func() (error, bool)
@@ -162,7 +165,7 @@ func (e *engine) handshake() error {
 			e.suspend = yield
 			err := e.tls.HandshakeContext(context.Background())
 			e.suspend = nil
-			e.handshook = err
+			e.handshook = e.refusal(err)
 		})
 	}
 	if why, more := e.next(); more {
@@ -170,6 +173,18 @@ func (e *engine) handshake() error {
 	}
 	e.finish()
 	return e.handshook
+}
+
+// refusal finds the alert of a client that refuses a certificate before it
+// encrypts. OpenSSL's does so in TLS 1.3, and its server understands it; crypto/tls
+// takes the alert for a record that does not decrypt. The connection is lost in
+// either case: this is about the words.
+func (e *engine) refusal(err error) error {
+	var oe *net.OpError
+	if e.alert[0] != 0 && errors.As(err, &oe) && oe.Op == "local error" && strings.Contains(oe.Err.Error(), "bad record MAC") {
+		return &net.OpError{Op: "remote error", Err: tls.AlertError(e.alert[1])}
+	}
+	return err
 }
 
 func (e *engine) finish() {
@@ -381,6 +396,9 @@ func (p pipe) Read(b []byte) (int, error) {
 // passed follows the records.
 func (e *engine) passed(b []byte) {
 	if e.left > 0 {
+		if e.header[0] == recordAlert && e.header[3] == 0 && e.header[4] == 2 {
+			copy(e.alert[2-e.left:], b)
+		}
 		e.left -= len(b)
 		return
 	}

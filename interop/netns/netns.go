@@ -191,16 +191,28 @@ type Process struct {
 	t     *testing.T
 	cmd   *exec.Cmd
 	title string
-	lines chan string   // what it printed; closed at the end of its output
-	done  chan struct{} // closed when it has ended
-	err   error         // how, after done
+	lines chan string    // what it printed; closed at the end of its output
+	done  chan struct{}  // closed when it has ended
+	err   error          // how, after done
+	input io.WriteCloser // nil without one
 
 	mu  sync.Mutex
 	all []string // everything printed so far, errors too
 }
 
-// Start starts a program.
+// Start starts a program, with an empty standard input.
 func Start(t *testing.T, name string, args ...string) *Process {
+	t.Helper()
+	return start(t, false, name, args)
+}
+
+// Talk starts a program whose standard input is what Say says, until EndInput.
+func Talk(t *testing.T, name string, args ...string) *Process {
+	t.Helper()
+	return start(t, true, name, args)
+}
+
+func start(t *testing.T, input bool, name string, args []string) *Process {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	p := &Process{
@@ -213,6 +225,14 @@ func Start(t *testing.T, name string, args ...string) *Process {
 	p.cmd.WaitDelay = time.Second
 	read, write := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = write, write
+	if input {
+		in, err := p.cmd.StdinPipe()
+		if err != nil {
+			cancel()
+			t.Fatalf("%s: %v", p.title, err)
+		}
+		p.input = in
+	}
 	if err := p.cmd.Start(); err != nil {
 		cancel()
 		t.Fatalf("%s: %v", p.title, err)
@@ -253,7 +273,7 @@ func (p *Process) Expect(text string) string {
 		}
 	}
 	<-p.done
-	p.t.Fatalf("%s printed no line with %q and ended: %v\n%s", p.title, text, p.err, p.printed())
+	p.t.Fatalf("%s printed no line with %q and ended: %v\n%s", p.title, text, p.err, p.Printed())
 	return ""
 }
 
@@ -262,7 +282,7 @@ func (p *Process) Wait() {
 	p.t.Helper()
 	<-p.done
 	if p.err != nil {
-		p.t.Fatalf("%s: %v\n%s", p.title, p.err, p.printed())
+		p.t.Fatalf("%s: %v\n%s", p.title, p.err, p.Printed())
 	}
 }
 
@@ -274,7 +294,32 @@ func (p *Process) Interrupt() {
 	}
 }
 
-func (p *Process) printed() string {
+// Say writes to the program's standard input.
+func (p *Process) Say(text string) {
+	p.t.Helper()
+	if _, err := io.WriteString(p.input, text); err != nil {
+		p.t.Fatalf("%s does not hear %q: %v\n%s", p.title, text, err, p.Printed())
+	}
+}
+
+// EndInput closes the program's standard input.
+func (p *Process) EndInput() {
+	p.t.Helper()
+	if err := p.input.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		p.t.Fatalf("%s: close its input: %v", p.title, err)
+	}
+}
+
+// End waits for the program's end and returns how it ended: nil for success.
+func (p *Process) End() error {
+	<-p.done
+	for range p.lines { // its last lines
+	}
+	return p.err
+}
+
+// Printed returns what the program has printed so far, errors too.
+func (p *Process) Printed() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return strings.Join(p.all, "\n")

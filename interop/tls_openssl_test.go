@@ -1,0 +1,150 @@
+//go:build linux
+
+package interop
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"usersock/interop/netns"
+	"usersock/tls"
+)
+
+const tlsPort = 4433
+
+// TestOpenSSLCiphers: every version with every cipher that OpenSSL and crypto/tls
+// have in common, our client with openssl s_server and openssl s_client with our
+// server.
+func TestOpenSSLCiphers(t *testing.T) {
+	netns.Need(t, "openssl")
+	n := host(t, "tun")
+	ca := newAuthority(t, "root")
+	rsa, ecdsa := ca.issue("rsa", tlsName), ca.issue("ecdsa", tlsName)
+	const all = "ALL:@SECLEVEL=0"
+
+	// What both have, from the lists of both.
+	ctx := ca.client(t)
+	check(t, ctx.SetCiphers(all))
+	ours := map[bool][]string{} // of TLS 1.3 or not
+	for _, c := range ctx.GetCiphers() {
+		of13 := c.Protocol == "TLSv1.3"
+		ours[of13] = append(ours[of13], c.Name)
+	}
+	common := map[string][]string{}
+	used := map[string]bool{}
+	for _, v := range versions {
+		theirs := strings.Split(strings.TrimSpace(netns.Run(t, "openssl", "ciphers", "-s", v.flag, all)), ":")
+		for _, name := range ours[v.name == "TLSv1.3"] {
+			if slices.Contains(theirs, name) {
+				common[v.name] = append(common[v.name], name)
+				used[name] = true
+			}
+		}
+	}
+	for _, name := range slices.Concat(ours[false], ours[true]) {
+		if !used[name] {
+			t.Errorf("OpenSSL has no %s in any version", name)
+		}
+	}
+
+	t.Run("client", func(t *testing.T) {
+		run := func(version tls.TLSVersion, name, suite string, server *netns.Process, port int) {
+			ctx := ca.client(t)
+			list := suite + ":@SECLEVEL=0"
+			if name == "TLSv1.3" {
+				list = all
+			}
+			check(t, ctx.SetCiphers(list))
+			only(t, ctx, version)
+			s := mustConnectTLS(t, n, ctx, port, tls.WrapOptions{}, server)
+			if c := s.Cipher(); c == nil || c.Name != suite || s.Version() != name {
+				t.Errorf("%s %s: we have %v, %s\n%s", name, suite, c, s.Version(), server.Printed())
+			}
+			say(t, s, name, server)
+			backwards := []byte(name)
+			slices.Reverse(backwards)
+			hear(t, s, string(backwards), server)
+			server.Expect("Ciphersuite: " + suite)
+			unwrapTLS(t, s, server)
+		}
+		server := sServer(t, tlsPort, rsa, "-dcert", ecdsa.cert, "-dkey", ecdsa.key, "-cipher", all, "-min_protocol", "TLSv1", "-rev")
+		for i, v := range versions {
+			for _, suite := range common[v.name] {
+				if v.name != "TLSv1.3" {
+					run(v.number, v.name, suite, server, tlsPort)
+					continue
+				}
+				port := tlsPort + 1 + i + slices.Index(common[v.name], suite) // crypto/tls offers them all
+				run(v.number, v.name, suite, sServer(t, port, ecdsa, "-ciphersuites", suite, "-rev"), port)
+			}
+			t.Logf("%s: %d ciphers", v.name, len(common[v.name]))
+		}
+	})
+	t.Run("server", func(t *testing.T) {
+		l := listenTCP(t, n, tlsPort)
+		ctx := ca.server(t, rsa, ecdsa)
+		check(t, errors.Join(ctx.SetCiphers(all), ctx.SetMinimumVersion(tls.TLSVersion_MINIMUM_SUPPORTED)))
+		for _, v := range versions {
+			for _, suite := range common[v.name] {
+				flags := []string{"-cipher", suite + ":@SECLEVEL=0"}
+				if v.name == "TLSv1.3" {
+					flags = []string{"-ciphersuites", suite}
+				}
+				client := sClient(t, tlsPort, ca, append(flags, v.flag, "-brief")...)
+				s := mustAcceptTLS(t, l, ctx, tls.WrapOptions{}, client)
+				if c := s.Cipher(); c == nil || c.Name != suite || s.Version() != v.name {
+					t.Errorf("%s %s: we have %v, %s\n%s", v.name, suite, c, s.Version(), client.Printed())
+				}
+				client.Expect("Ciphersuite: " + suite)
+				client.Expect("Verification: OK")
+				client.Say("hello\n")
+				hear(t, s, "hello", client)
+				say(t, s, "and back", client)
+				client.Expect("and back")
+				client.EndInput()
+				hearEnd(t, s, client)
+				unwrapTLS(t, s, client)
+				client.Wait()
+			}
+		}
+	})
+}
+
+// TestOpenSSLVersions: ends that have no version in common say so, and OpenSSL's
+// usual security level refuses the old ones.
+func TestOpenSSLVersions(t *testing.T) {
+	netns.Need(t, "openssl")
+	n := host(t, "tun")
+	ca := newAuthority(t, "root")
+	show := ca.issue("ecdsa", tlsName)
+
+	server := sServer(t, tlsPort, show, "-tls1_2")
+	ctx := ca.client(t)
+	only(t, ctx, tls.TLSVersion_TLSv1_3)
+	_, err := connectTLS(t, n, ctx, tlsPort, tls.WrapOptions{})
+	wantSSLError(t, err, "TLSV1_ALERT_PROTOCOL_VERSION", server)
+	server.Expect("unsupported protocol")
+
+	l := listenTCP(t, n, tlsPort)
+	ctx = ca.server(t, show)
+	only(t, ctx, tls.TLSVersion_TLSv1_3)
+	client := sClient(t, tlsPort, ca, "-tls1_2")
+	_, err = acceptTLS(t, l, ctx, tls.WrapOptions{}, client)
+	wantSSLError(t, err, "UNSUPPORTED_PROTOCOL", client)
+	client.Expect("alert protocol version")
+
+	// The authority is not the one that is trusted.
+	other := newAuthority(t, "other")
+	server = sServer(t, tlsPort+1, show)
+	_, err = connectTLS(t, n, other.client(t), tlsPort+1, tls.WrapOptions{})
+	wantVerifyError(t, err, 20, server)
+	_, err = connectTLS(t, n, ca.client(t), tlsPort+1, tls.WrapOptions{ServerHostname: "other.example"})
+	wantVerifyError(t, err, 62, server)
+	server.Expect("alert bad certificate")
+	client = sClient(t, tlsPort, other)
+	_, err = acceptTLS(t, l, ca.server(t, show), tls.WrapOptions{}, client)
+	wantSSLError(t, err, "TLSV1_ALERT_UNKNOWN_CA", client)
+	client.Expect("unable to get local issuer certificate")
+}
