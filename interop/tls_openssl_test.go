@@ -18,7 +18,7 @@ const tlsPort = 4433
 // have in common, our client with openssl s_server and openssl s_client with our
 // server.
 func TestOpenSSLCiphers(t *testing.T) {
-	netns.Need(t, "openssl")
+	netns.Need(t, "openssl", "stdbuf")
 	n := host(t, "tun")
 	ca := newAuthority(t, "root")
 	rsa, ecdsa := ca.issue("rsa", tlsName), ca.issue("ecdsa", tlsName)
@@ -115,7 +115,7 @@ func TestOpenSSLCiphers(t *testing.T) {
 // TestOpenSSLVersions: ends that have no version in common say so, and OpenSSL's
 // usual security level refuses the old ones.
 func TestOpenSSLVersions(t *testing.T) {
-	netns.Need(t, "openssl")
+	netns.Need(t, "openssl", "stdbuf")
 	n := host(t, "tun")
 	ca := newAuthority(t, "root")
 	show := ca.issue("ecdsa", tlsName)

@@ -163,11 +163,17 @@ func wantVerifyError(t *testing.T, err error, code int, peer *netns.Process) {
 
 func at(host string, port int) string { return fmt.Sprintf("%s:%d", host, port) }
 
+// lineByLine starts a program that must not keep what it prints to itself.
+func lineByLine(t *testing.T, name string, args ...string) *netns.Process {
+	t.Helper()
+	return netns.Talk(t, "stdbuf", append([]string{"-oL", name}, args...)...)
+}
+
 // sServer starts openssl s_server with an input that stays open, and waits until
 // it listens.
 func sServer(t *testing.T, port int, show pemPair, args ...string) *netns.Process {
 	t.Helper()
-	p := netns.Talk(t, "openssl", append([]string{"s_server", "-accept", at(kernel4, port), "-cert", show.cert, "-key", show.key}, args...)...)
+	p := lineByLine(t, "openssl", append([]string{"s_server", "-accept", at(kernel4, port), "-cert", show.cert, "-key", show.key}, args...)...)
 	p.Expect("ACCEPT")
 	return p
 }
@@ -175,6 +181,6 @@ func sServer(t *testing.T, port int, show pemPair, args ...string) *netns.Proces
 // sClient starts openssl s_client towards a port of ours.
 func sClient(t *testing.T, port int, ca *authority, args ...string) *netns.Process {
 	t.Helper()
-	return netns.Talk(t, "openssl", append([]string{"s_client", "-connect", at(ours4, port), "-CAfile", ca.file, "-verify_return_error",
+	return lineByLine(t, "openssl", append([]string{"s_client", "-connect", at(ours4, port), "-CAfile", ca.file, "-verify_return_error",
 		"-verify_hostname", tlsName, "-servername", tlsName}, args...)...)
 }

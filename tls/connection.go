@@ -169,6 +169,7 @@ func (c *connection) goOn(op string) error {
 		count(&c.first.stats[good])
 		if c.e.tls.ConnectionState().DidResume {
 			count(&c.first.stats[statHits])
+			c.session.CompareAndSwap(nil, c.resume) // until the server sends another, if it does
 		}
 	}
 	c.outcome = convert(op, err)

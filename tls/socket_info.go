@@ -79,8 +79,9 @@ func (s *SSLSocket) OCSPResponse() []byte { return s.facts().state().OCSPRespons
 func (s *SSLSocket) ConnectionState() tls.ConnectionState { return s.facts().state() }
 
 // Session returns what a later connection can go on with. In TLS 1.3 the server
-// sends it after the handshake: read first. nil if there is none, and on a
-// server.
+// sends it after the handshake: read first. A connection that goes on with an
+// earlier session has that until the server sends another. nil if there is none,
+// and on a server.
 func (s *SSLSocket) Session() *SSLSession {
 	con := s.tls.Load()
 	if con == nil || con.server {
