@@ -114,7 +114,7 @@ func openUDPLite(f *family, req endpoint.Request) (endpoint.Endpoint, error) {
 func openDatagram(f *family, req endpoint.Request, kind datagramKind, proto int) *datagram {
 	d := &datagram{
 		socket: socket{
-			p: f.p, af: uint8(f.af), typ: uint8(req.Type), proto: uint8(proto), cred: req.Cred, id: f.p.ids(),
+			p: f.p, af: uint8(f.af), typ: uint8(req.Type), proto: uint16(proto), cred: req.Cred, id: f.p.ids(),
 		},
 		kind: kind,
 	}
@@ -177,7 +177,8 @@ func (d *datagram) Accept() (endpoint.Endpoint, endpoint.Addr, error) {
 	return nil, endpoint.Addr{}, endpoint.EOPNOTSUPP
 }
 
-// Shutdown implements endpoint.Endpoint.
+// Shutdown implements endpoint.Endpoint. Without a peer it is ENOTCONN, and
+// counts all the same, for good, inet_shutdown of Linux.
 func (d *datagram) Shutdown(how int) error {
 	if err := d.alive(); err != nil {
 		return err
@@ -186,9 +187,6 @@ func (d *datagram) Shutdown(how int) error {
 	if err != nil {
 		return err
 	}
-	if !d.where.Load().connected {
-		return endpoint.ENOTCONN
-	}
 	if flags&tcpip.ShutdownRead != 0 {
 		d.set(flagShutRead, true)
 	}
@@ -196,6 +194,9 @@ func (d *datagram) Shutdown(how int) error {
 		d.set(flagShutWrite, true)
 	}
 	d.tell(endpoint.In | endpoint.Out | endpoint.Hup | endpoint.RdHup)
+	if !d.where.Load().connected {
+		return endpoint.ENOTCONN
+	}
 	return nil
 }
 

@@ -30,10 +30,11 @@ func (d *datagram) Bind(a endpoint.Addr) error {
 	if d.kind == kindRaw && isMapped(fa.Addr) {
 		return endpoint.EADDRNOTAVAIL // rawv6_bind of Linux
 	}
-	mapped := isMapped(fa.Addr)
-	b.nets = d.nets(mapped)
+	b.nets = d.nets(isMapped(fa.Addr))
 	b.local = unmap(fa.Addr)
-	b.boundAddr = b.local.Len() != 0
+	if b.boundAddr = b.local.Len() != 0; b.local.Len() == header.IPv6AddressSize {
+		b.nets = net6
+	}
 	b.nic = 0
 	if err := d.checkOwn(fa.NIC, b.local); err != nil {
 		return err
@@ -59,7 +60,8 @@ func (d *datagram) Bind(a endpoint.Addr) error {
 	return nil
 }
 
-// nets are the network protocols whose packets the endpoint takes.
+// nets are the network protocols whose packets the endpoint takes that is bound
+// to any address, or to any of IPv4.
 func (d *datagram) nets(mapped bool) netSet {
 	switch {
 	case d.af == endpoint.AF_INET, mapped:
@@ -119,7 +121,8 @@ func (d *datagram) checkOwn(nic tcpip.NICID, local tcpip.Address) error {
 }
 
 // Connect implements endpoint.Endpoint: it sets the peer. AF_UNSPEC removes
-// it, and is harmless where there is none.
+// it, and is harmless where there is none. As on Linux a Connect that fails
+// leaves the port that it picked.
 func (d *datagram) Connect(a endpoint.Addr) error {
 	if err := d.alive(); err != nil {
 		return err
@@ -129,6 +132,9 @@ func (d *datagram) Connect(a endpoint.Addr) error {
 	}
 	fa, err := d.fullAddress(a)
 	if err != nil {
+		return err
+	}
+	if _, err := d.autobind(); err != nil {
 		return err
 	}
 	if d.kind != kindUDP && d.kind != kindUDPLite && isMapped(fa.Addr) {
@@ -145,7 +151,10 @@ func (d *datagram) Connect(a endpoint.Addr) error {
 }
 
 func (d *datagram) setPeer(fa tcpip.FullAddress) error {
-	old := d.where.Load()
+	old, err := d.autobind()
+	if err != nil {
+		return err
+	}
 	b := *old
 	fa = d.anyIsLoopback(fa, &b)
 	fa.Addr = unmap(fa.Addr)
@@ -162,11 +171,11 @@ func (d *datagram) setPeer(fa tcpip.FullAddress) error {
 	if broadcast && !d.ops.GetBroadcast() {
 		return endpoint.EACCES
 	}
-	if b.port == 0 {
-		b.nets = d.nets(false)
-	}
 	if b.local.Len() == 0 || !b.boundAddr {
 		b.local = source
+	}
+	if b.local.Len() == header.IPv4AddressSize {
+		b.nets = net4
 	}
 	if needsScopeAddress(fa.Addr) {
 		b.nic = fa.NIC
@@ -195,19 +204,16 @@ func (d *datagram) anyIsLoopback(fa tcpip.FullAddress, b *binding) tcpip.FullAdd
 var loopback4 = tcpip.AddrFrom4([4]byte{127, 0, 0, 1})
 
 // disconnect is __udp_disconnect of Linux: what Bind did not choose is lost,
-// and so is the device.
+// and so is the device, whether there is a peer or not. A shutdown stays.
 func (d *datagram) disconnect() error {
-	d.set(flagShutRead|flagShutWrite, false)
 	old := d.where.Load()
 	b := *old
-	if !b.connected {
-		return nil
-	}
 	b.connected, b.peer = false, tcpip.FullAddress{}
 	_ = d.ops.SetBindToDevice(0)
 	b.nic = 0
 	if !b.boundAddr {
 		b.local = tcpip.Address{}
+		b.nets = d.nets(d.has(flagBound4))
 	}
 	d.forgetRoute()
 	if d.kind != kindRaw && !b.boundPort {
@@ -220,15 +226,16 @@ func (d *datagram) disconnect() error {
 	return d.disconnect()
 }
 
-// autobind gives the endpoint a port before it sends, if it has none.
+// autobind gives the endpoint a port, if it has none. A raw socket always has
+// one: its protocol.
 func (d *datagram) autobind() (*binding, error) {
 	for {
 		b := d.where.Load()
-		if b.port != 0 {
+		if b.port != 0 || d.kind == kindRaw {
 			return b, nil
 		}
 		now := *b
-		now.nets = d.nets(false)
+		now.nets = d.nets(d.has(flagBound4))
 		if err := d.register(b, &now); err != nil && err != errMoved {
 			return nil, err
 		}

@@ -146,12 +146,24 @@ func (d *datagram) conflicts(b *binding, other *datagram) bool {
 	return !d.ops.GetReusePort() || !other.ops.GetReusePort() || d.cred.Uid != other.cred.Uid
 }
 
-// overlaps reports whether a packet could be for both, inet_rcv_saddr_equal.
+// overlaps reports whether the address that d asks for is in the way of
+// other's, inet_rcv_saddr_equal of Linux. It is no matter of packets alone: a
+// dual-stack socket that was bound to any address and is connected over IPv6
+// receives no IPv4, and is in the way of IPv4's wildcard.
 func (d *datagram) overlaps(b *binding, other *datagram, o *binding) bool {
-	if b.nets&o.nets == 0 {
-		return false
+	wild, wild2 := b.local.Len() == 0, o.local.Len() == 0
+	four, four2 := b.nets == net4, o.nets == net4
+	switch {
+	case d.af == endpoint.AF_INET, four && four2:
+		return o.nets != net6 && (wild || wild2 || b.local == o.local)
+	case wild && wild2 && !four && !four2:
+		return true
+	case wild2 && !four2 && (o.nets != net6 || !four):
+		return true
+	case wild && !four && (b.nets != net6 || !four2):
+		return true
 	}
-	return b.local == o.local || b.local.Len() == 0 || o.local.Len() == 0
+	return b.local == o.local && four == four2
 }
 
 // packetID is the addresses and ports of a packet that came in.

@@ -124,9 +124,6 @@ func (q *receiveQueue) close() {
 
 // deliver queues a packet. It is called by netstack, with its checks done.
 func (d *datagram) deliver(pkt *gvstack.PacketBuffer) {
-	if d.has(flagShutRead) {
-		return
-	}
 	if least := d.ip.minTTL(pkt.NetworkProtocolNumber); least != 0 && hopLimit(pkt) < least {
 		return
 	}
@@ -175,8 +172,8 @@ func (d *datagram) copyOut(pkt *gvstack.PacketBuffer, dst *transfer) {
 
 // Recv implements endpoint.Endpoint. A datagram that does not fit is cut, and
 // MSG_TRUNC is set; Size is its true length. MSG_OOB means nothing here. After
-// SHUT_RD it answers 0, which is what a blocking recv gets on Linux (one that
-// does not wait gets EAGAIN there, and poll says that it is readable).
+// SHUT_RD datagrams are received as before; where there is none, who waits gets 0
+// and who does not (MSG_DONTWAIT) EAGAIN, although poll says that it is readable.
 func (d *datagram) Recv(r endpoint.RecvRequest) (endpoint.Received, error) {
 	if d.state.Load() == stateClosed {
 		return endpoint.Received{}, endpoint.EBADF
@@ -197,7 +194,7 @@ func (d *datagram) Recv(r endpoint.RecvRequest) (endpoint.Received, error) {
 		if err := d.alive(); err != nil {
 			return endpoint.Received{}, err
 		}
-		if d.has(flagShutRead) {
+		if d.has(flagShutRead) && r.Flags&endpoint.MSG_DONTWAIT == 0 {
 			return endpoint.Received{}, nil
 		}
 		return endpoint.Received{}, endpoint.EAGAIN

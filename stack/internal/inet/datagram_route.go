@@ -53,8 +53,11 @@ func (d *datagram) findRoute(b *binding, to tcpip.FullAddress, items outgoing) (
 		key.nic = items.nic
 	}
 	if key.local.Len() != to.Addr.Len() || isMulticast(key.local) || key.local == header.IPv4Broadcast {
-		if key.local.Len() != 0 && key.local.Len() != to.Addr.Len() {
-			return nil, endpoint.ENETUNREACH // bound to an address of the other version
+		if key.local.Len() != 0 && key.local.Len() != to.Addr.Len() { // of the other version
+			if to.Addr.Len() == header.IPv6AddressSize {
+				return nil, endpoint.EAFNOSUPPORT // ip6_dst_lookup_tail
+			}
+			return nil, endpoint.ENETUNREACH
 		}
 		key.local = tcpip.Address{}
 	}
@@ -82,10 +85,7 @@ func (d *datagram) findRoute(b *binding, to tcpip.FullAddress, items outgoing) (
 	d.routeMu.Unlock()
 	r, err := d.p.stack.FindRoute(key.nic, key.local, key.remote, net, key.loop)
 	if err != nil {
-		if key.remote == header.IPv4Broadcast && !d.ops.GetBroadcast() {
-			return nil, endpoint.EACCES
-		}
-		return nil, routeError(err)
+		return nil, d.noRoute(key, net, err)
 	}
 	r.Acquire()
 	d.routeMu.Lock()
@@ -120,8 +120,14 @@ func (d *datagram) toGroup(key *routeKey, four bool) {
 	}
 }
 
-// routeError turns an error of FindRoute into ip_route_output_flow's.
-func routeError(err tcpip.Error) error {
+// noRoute turns an error of FindRoute into ip_route_output_flow's.
+func (d *datagram) noRoute(key routeKey, net tcpip.NetworkProtocolNumber, err tcpip.Error) error {
+	if header.IsV4LoopbackAddress(key.local) {
+		if r, err := d.p.stack.FindRoute(key.nic, tcpip.Address{}, key.remote, net, key.loop); err == nil {
+			r.Release()
+			return endpoint.EINVAL // there is a way, which a loopback address must not leave by
+		}
+	}
 	if _, bad := err.(*tcpip.ErrBadLocalAddress); bad {
 		return endpoint.ENETUNREACH
 	}

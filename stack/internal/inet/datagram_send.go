@@ -20,10 +20,16 @@ const (
 )
 
 // Send implements endpoint.Endpoint. MSG_OOB is EOPNOTSUPP over IPv4 and means
-// nothing over IPv6. MSG_MORE gathers one datagram out of several calls.
+// nothing over IPv6. MSG_MORE gathers one datagram out of several calls. As on
+// Linux a Send that fails leaves the port that it picked (inet_send_prepare).
 func (d *datagram) Send(m endpoint.Message) (int, error) {
 	if err := d.alive(); err != nil {
 		return 0, err
+	}
+	if m.To.IsZero() || m.To.Family == int(d.af) {
+		if _, err := d.autobind(); err != nil {
+			return 0, err
+		}
 	}
 	if m.Flags&endpoint.MSG_OOB != 0 && (d.af == endpoint.AF_INET || !d.kind.ports()) {
 		return 0, endpoint.EOPNOTSUPP
@@ -57,10 +63,8 @@ func (d *datagram) sendNow(m endpoint.Message) (int, error) {
 			return 0, err
 		}
 	}
-	if b.port == 0 && d.kind != kindRaw {
-		if b, err = d.autobind(); err != nil {
-			return 0, err
-		}
+	if b, err = d.autobind(); err != nil { // again: Connect may have taken the port away
+		return 0, err
 	}
 	for again := true; ; again = false {
 		r, err := d.findRoute(b, to, items)
@@ -105,6 +109,9 @@ func (d *datagram) destination(to endpoint.Addr, b *binding) (tcpip.FullAddress,
 		return fa, endpoint.EINVAL // the port stands for the protocol, rawv6_sendmsg
 	}
 	if err = d.checkPeer(&fa, &d.ops); err != nil {
+		if err == endpoint.EINVAL {
+			err = endpoint.ENETUNREACH // a link-local address without scope: Connect alone says EINVAL
+		}
 		return fa, err
 	}
 	fa = d.anyIsLoopback(fa, b)

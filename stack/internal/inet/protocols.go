@@ -205,7 +205,7 @@ func (f *family) Open(req endpoint.Request) (endpoint.Endpoint, error) {
 		}
 		switch {
 		case o.proto == anyProtocol:
-			if req.Protocol != 0 && req.Protocol <= endpoint.IPPROTO_RAW {
+			if req.Protocol != 0 {
 				return o.open(f, req)
 			}
 		case req.Protocol == 0, req.Protocol == o.proto:

@@ -33,7 +33,8 @@ type rawReceiver datagram
 
 var _ gvstack.RawTransportEndpoint = (*rawReceiver)(nil)
 
-// openRaw opens a SOCK_RAW socket of any protocol. IPPROTO_RAW only sends.
+// openRaw opens a SOCK_RAW socket of any protocol. IPPROTO_RAW only sends, and
+// so do numbers that no packet can have, which Linux opens up to 262.
 func openRaw(f *family, req endpoint.Request) (endpoint.Endpoint, error) {
 	if !f.p.rawSockets(req.Cred) {
 		return nil, endpoint.EPERM
@@ -50,7 +51,7 @@ func openRaw(f *family, req endpoint.Request) (endpoint.Endpoint, error) {
 		d.raw.checksum = 4
 	}
 	d.where.Store(&binding{nets: d.nets(false), port: uint16(req.Protocol)})
-	if req.Protocol != endpoint.IPPROTO_RAW {
+	if req.Protocol < endpoint.IPPROTO_RAW {
 		if err := f.p.stack.RegisterRawTransportEndpoint(f.net, tcpip.TransportProtocolNumber(req.Protocol), (*rawReceiver)(d)); err != nil {
 			d.end(stateClosed)
 			return nil, endpoint.EPROTONOSUPPORT
@@ -76,7 +77,7 @@ func (d *datagram) unregisterRaw() {
 		l.list = slices.Delete(l.list, i, i+1)
 	}
 	l.mu.Unlock()
-	if i < 0 || d.proto == endpoint.IPPROTO_RAW {
+	if i < 0 || d.proto >= endpoint.IPPROTO_RAW {
 		return
 	}
 	net := header.IPv4ProtocolNumber
@@ -148,7 +149,7 @@ func (p *Protocols) rawSenders(e *icmpError) (list []*datagram) {
 	defer l.mu.RUnlock()
 	id := packetID{net: e.net, nic: e.nic, local: e.local, remote: e.remote}
 	for _, d := range l.list {
-		if d.proto == e.transportProto && d.score(&id) >= 0 {
+		if d.proto == uint16(e.transportProto) && d.score(&id) >= 0 {
 			list = append(list, d)
 		}
 	}

@@ -123,7 +123,7 @@ func (p *Protocols) rawTakers(proto uint8, pkt *gvstack.PacketBuffer, src, dst t
 	defer l.mu.RUnlock()
 	id := packetID{net: pkt.NetworkProtocolNumber, nic: pkt.NICID, local: dst, remote: src}
 	for _, d := range l.list {
-		if d.proto == proto && d.score(&id) >= 0 {
+		if d.proto == uint16(proto) && d.score(&id) >= 0 {
 			list = append(list, d)
 		}
 	}

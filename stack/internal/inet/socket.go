@@ -20,7 +20,7 @@ type socket struct {
 	p     *Protocols
 	af    uint8 // AF_INET or AF_INET6
 	typ   uint8 // SOCK_STREAM, SOCK_DGRAM or SOCK_RAW
-	proto uint8 // IPPROTO_TCP and so on
+	proto uint16 // IPPROTO_TCP and so on
 
 	closed   atomic.Bool
 	watching atomic.Bool
