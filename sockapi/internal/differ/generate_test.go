@@ -15,8 +15,9 @@ import (
 )
 
 var (
-	seedFlag = flag.Uint64("seed", 0, "play the generated sequence of this seed alone, and print it")
-	forFlag  = flag.Duration("for", 0, "play generated sequences of new seeds for so long")
+	seedFlag  = flag.Uint64("seed", 0, "play the generated sequence of this seed alone, and print it")
+	seedsFlag = flag.Uint64("seeds", 300, "play the generated sequences of the seeds from 1 to this")
+	forFlag   = flag.Duration("for", 0, "play generated sequences of new seeds for so long")
 )
 
 // A move is one line of a generated sequence.
@@ -442,8 +443,8 @@ func needGenerators(t testing.TB) generators {
 	return g
 }
 
-// TestGenerated plays the programs of the first seeds; of one seed with -seed,
-// of new ones with -for.
+// TestGenerated plays the programs of the first seeds, of which -seeds says how
+// many; of one seed with -seed, of new ones with -for.
 func TestGenerated(t *testing.T) {
 	g := needGenerators(t)
 	if *seedFlag != 0 {
@@ -465,15 +466,18 @@ func TestGenerated(t *testing.T) {
 		t.Logf("%d programs", n)
 		return
 	}
-	const seeds = 300
-	for seed := range uint64(seeds) {
+	start := time.Now()
+	for seed := range *seedsFlag {
 		if d := g.check(generate(seed + 1)); d != "" {
 			t.Error(d)
 		}
 	}
+	t.Logf("%d generated sequences in %v", *seedsFlag, time.Since(start).Round(time.Millisecond))
 }
 
-// FuzzSequences plays the program of a seed.
+// FuzzSequences plays the program of a seed. It is for those who look for
+// differences, and no part of .ci/run: what it finds one day has nothing to do with
+// the change of that day.
 func FuzzSequences(f *testing.F) {
 	for seed := range uint64(10) {
 		f.Add(seed + 1)
