@@ -13,7 +13,7 @@
 //	errors.go, errortable.go      the exception tree; crypto/tls's errors in OpenSSL's words
 //	context.go, certs.go          SSLContext; certificates, authorities, ciphers
 //	config.go                     what a context makes of itself for crypto/tls; sessions
-//	verify.go                     verification in OpenSSL's order, with its numbers
+//	verify.go, verifycode.go      verification in OpenSSL's order, with its numbers
 //	suites.go, cipherlist.go      cipher suites and OpenSSL's lists of them
 //	keys.go, files.go             private keys; the only place that reads files
 //	name.go, certificate.go       names and certificates as Python shows them

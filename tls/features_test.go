@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"usersock/sockapi"
 	"usersock/stack/endpoint"
 )
 
@@ -352,5 +353,54 @@ func TestContextFromConfig(t *testing.T) {
 	cerr, _ = shakeBIO(a, b, carry)
 	if !errors.As(cerr, &verify) || verify.VerifyCode != verifyHostname {
 		t.Errorf("%T %v", cerr, cerr)
+	}
+}
+
+// TestSocketSessions: the same on sockets, with a session that is set before
+// connecting.
+func TestSocketSessions(t *testing.T) {
+	cn, sn := world(t)
+	cctx, sctx := usual(t)
+	l := must(sn.Socket(endpoint.AF_INET, endpoint.SOCK_STREAM, 0))(t)
+	if err := errors.Join(l.Bind(sockapi.InetAddr{Host: "192.0.2.2"}), l.Listen(5)); err != nil {
+		t.Fatal(err)
+	}
+	addr := must(l.Getsockname())(t)
+	sl := must(sctx.WrapSocket(l, WrapOptions{ServerSide: true}))(t)
+	defer sl.Close()
+	if err := sl.SetSession(nil); !errors.Is(err, endpoint.EINVAL) {
+		t.Error("a server's session:", err)
+	}
+	served := make(chan error)
+	go func() {
+		for range 2 {
+			s, _, err := sl.Accept()
+			if err == nil {
+				_, err = s.Send([]byte("x"))
+				defer s.Close()
+			}
+			served <- err
+		}
+	}()
+	var session *SSLSession
+	for i := range 2 {
+		c := must(cctx.WrapSocket(must(cn.Socket(endpoint.AF_INET, endpoint.SOCK_STREAM, 0))(t), WrapOptions{ServerHostname: "server.example"}))(t)
+		defer c.Close()
+		if err := c.SetSession(new(SSLSession)); !errors.Is(err, endpoint.EINVAL) {
+			t.Error("another context's:", err)
+		}
+		if err := errors.Join(c.SetSession(session), c.Connect(addr), <-served); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Recv(1); err != nil {
+			t.Fatal(err)
+		}
+		if c.SessionReused() != (i == 1) || c.Session() == nil {
+			t.Errorf("round %d: reused %v", i, c.SessionReused())
+		}
+		if err := c.SetSession(session); !errors.Is(err, endpoint.EINVAL) {
+			t.Error("after the handshake:", err)
+		}
+		session = c.Session()
 	}
 }
