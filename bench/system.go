@@ -38,6 +38,8 @@ var systemTable = []systemKind{
 	{"raw", openRaw},
 	{"sockapi", openSockapi},
 	{"goconn", openDialect},
+	{"gotls", openGoTLS},
+	{"tls", openTLS},
 }
 
 func open(table []systemKind, name string, round int) (*system, error) {
