@@ -102,7 +102,8 @@ func (c *SSLContext) DialTLSContext(n *sockapi.Net) func(ctx context.Context, ne
 }
 
 // NewListener returns a listener whose connections are this context's servers.
-// They shake hands with the first Read or Write.
+// They shake hands with the first Read or Write, or when ConnectionState is asked
+// for first, as http.Server does: then for ten seconds at most.
 func (c *SSLContext) NewListener(l net.Listener) net.Listener { return &listener{l, c} }
 
 type listener struct {
@@ -125,7 +126,21 @@ func (l *listener) Accept() (net.Conn, error) {
 		plain.Close()
 		return nil, err
 	}
-	return conn, nil
+	return &accepted{conn}, nil
+}
+
+// handshakeLimit is how long ConnectionState of an accepted connection waits.
+const handshakeLimit = 10 * time.Second
+
+// accepted is a connection that knows its state as soon as it is asked: whose
+// certificate a request came with.
+type accepted struct{ *Conn }
+
+// ConnectionState shakes hands first. How that failed the next call says; one
+// that took too long goes on there.
+func (c *accepted) ConnectionState() tls.ConnectionState {
+	_ = c.con.handshake("handshake", &limit{conn: c.con.sock.conn, at: c.con.clock.Now().Add(handshakeLimit)})
+	return c.con.state()
 }
 
 // Listener returns a listening socket as a net.Listener of TLS connections.

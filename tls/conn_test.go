@@ -110,7 +110,7 @@ func TestHTTP(t *testing.T) {
 	cctx, sctx := contexts(t, root, issue(t, root, nil))
 	serve := func(l net.Listener, protocol string) string {
 		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.TLS == nil || r.Proto != protocol {
+			if r.TLS == nil || !r.TLS.HandshakeComplete || r.Proto != protocol {
 				w.WriteHeader(500)
 			}
 			io.Copy(w, r.Body)

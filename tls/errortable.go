@@ -13,14 +13,14 @@ import (
 )
 
 // What crypto/tls says becomes OpenSSL's words here, and nowhere else. An alert
-// that the peer sent has a number, of a type that is not exported; all other
-// errors are texts without a type, so a text is what they are known by. A text
-// that the table lacks (a later Go may write it otherwise) still gives an
-// SSLError, with the text and without a reason: TestErrorTable provokes those
-// that it has.
+// that the peer sent has a number, of a type that is not exported; other errors
+// are texts without a type, so a text is what they are known by. A text that the
+// table lacks, because a later Go may write it otherwise, still gives an SSLError,
+// with the text and without a reason. TestErrorTable, TestHostileRecords and the
+// tests of certificates provoke the usual ones.
 
-// alertReasons are the words for an alert that was received, by its number.
-// They are OpenSSL's SSL_R_* of 1000 and more.
+// alertReason has the words for an alert that was received, by its number. They
+// are OpenSSL's SSL_R_* of 1000 and more.
 func alertReason(number int) (reason string, ok bool) {
 	switch number {
 	case 10:
