@@ -58,16 +58,20 @@ func TestOpenSSLCiphers(t *testing.T) {
 			}
 			check(t, ctx.SetCiphers(list))
 			only(t, ctx, version)
-			s := mustConnectTLS(t, n, ctx, port, tls.WrapOptions{}, server)
-			if c := s.Cipher(); c == nil || c.Name != suite || s.Version() != name {
-				t.Errorf("%s %s: we have %v, %s\n%s", name, suite, c, s.Version(), server.Printed())
+			var session *tls.SSLSession
+			for range 2 { // the second time with the session of the first
+				s := mustConnectTLS(t, n, ctx, port, tls.WrapOptions{Session: session}, server)
+				if c := s.Cipher(); c == nil || c.Name != suite || s.Version() != name || s.SessionReused() != (session != nil) {
+					t.Errorf("%s %s: we have %v, %s, reused %v\n%s", name, suite, c, s.Version(), s.SessionReused(), server.Printed())
+				}
+				say(t, s, name, server)
+				backwards := []byte(name)
+				slices.Reverse(backwards)
+				hear(t, s, string(backwards), server)
+				server.Expect("Ciphersuite: " + suite)
+				session = s.Session()
+				unwrapTLS(t, s, server)
 			}
-			say(t, s, name, server)
-			backwards := []byte(name)
-			slices.Reverse(backwards)
-			hear(t, s, string(backwards), server)
-			server.Expect("Ciphersuite: " + suite)
-			unwrapTLS(t, s, server)
 		}
 		server := sServer(t, tlsPort, rsa, "-dcert", ecdsa.cert, "-dkey", ecdsa.key, "-cipher", all, "-min_protocol", "TLSv1", "-rev")
 		for i, v := range versions {

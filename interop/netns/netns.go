@@ -324,6 +324,3 @@ func (p *Process) Printed() string {
 	defer p.mu.Unlock()
 	return strings.Join(p.all, "\n")
 }
-
-// Ended waits for the program's end, however it ends.
-func (p *Process) Ended() { <-p.done }
