@@ -314,12 +314,34 @@ func TestErrorTable(t *testing.T) {
 			t.Errorf("%q: %v", said, err)
 		}
 	}
-	cctx, _ := usual(t)
+	cctx, sctx := usual(t)
 	in := new(MemoryBIO)
 	in.WriteEOF()
 	c := must(cctx.WrapBIO(in, new(MemoryBIO), WrapOptions{ServerHostname: "server.example"}))(t)
 	if err := c.DoHandshake(); !errors.Is(err, SSLEOFError) || !strings.Contains(err.Error(), "EOF occurred in violation of protocol") {
 		t.Error(err)
+	}
+	// OpenSSL's client refuses a certificate in TLS 1.3 by an alert that it does not
+	// encrypt. The alert comes byte by byte.
+	hello, sin := new(MemoryBIO), new(MemoryBIO)
+	c = must(cctx.WrapBIO(new(MemoryBIO), hello, WrapOptions{ServerHostname: "server.example"}))(t)
+	s := must(sctx.WrapBIO(sin, new(MemoryBIO), WrapOptions{ServerSide: true}))(t)
+	defer c.Close()
+	var refused *SSLError
+	if err := c.DoHandshake(); !errors.Is(err, SSLWantReadError) {
+		t.Fatal(err)
+	}
+	sin.Write(hello.Read(-1))
+	err := s.DoHandshake()
+	for _, b := range record(recordAlert, 0x0303, 2, []byte{2, 48}) {
+		if !errors.Is(err, SSLWantReadError) {
+			t.Fatal(err)
+		}
+		sin.Write([]byte{b})
+		err = s.DoHandshake()
+	}
+	if !errors.As(err, &refused) || refused.Reason != "TLSV1_ALERT_UNKNOWN_CA" {
+		t.Errorf("an alert that is not encrypted: %v", err)
 	}
 	// All alerts have words.
 	for n := range 256 {

@@ -216,7 +216,7 @@ func (f facts) channelBinding(kind string) ([]byte, error) {
 	if kind == channelUnique {
 		return state.TLSUnique, nil
 	}
-	data, err := state.ExportKeyingMaterial("EXPORTER-Channel-Binding", nil, 32)
+	data, err := state.ExportKeyingMaterial("EXPORTER-Channel-Binding", []byte{}, 32) // RFC 9266: a context of no bytes, which up to TLS 1.2 is not the same as none
 	return data, convert("get_channel_binding", err)
 }
 
