@@ -142,7 +142,7 @@ func (k *sock) recv(size, flags int) {
 // poll(2) does not tell how many.
 func (k *sock) untilThere(size, flags int) {
 	i := len(k.s.log)
-	if !k.stream || flags&(endpoint.MSG_OOB|endpoint.MSG_ERRQUEUE) != 0 || i >= len(k.s.want) {
+	if !k.stream || k.offset || flags&(endpoint.MSG_OOB|endpoint.MSG_ERRQUEUE) != 0 || i >= len(k.s.want) {
 		return
 	}
 	number, _, _ := strings.Cut(k.s.want[i].result, " ")
@@ -258,6 +258,7 @@ func (k *sock) addr() endpoint.Addr {
 }
 
 func (k *sock) set(o option, value int) {
+	k.offset = k.offset || o == soPeekOff
 	k.on(fmt.Sprintf("setsockopt(%s, %d)", o.name, value), func() string {
 		return errText(k.s.net.setsockopt(k.h, o.level, o.number, intBytes(value)))
 	})

@@ -51,20 +51,29 @@ var (
 	tcpUserTimeout = option{"TCP_USER_TIMEOUT", endpoint.IPPROTO_TCP, endpoint.TCP_USER_TIMEOUT}
 	tcpCongestion  = option{"TCP_CONGESTION", endpoint.IPPROTO_TCP, endpoint.TCP_CONGESTION}
 
-	ipTTL       = option{"IP_TTL", endpoint.IPPROTO_IP, endpoint.IP_TTL}
-	ipTOS       = option{"IP_TOS", endpoint.IPPROTO_IP, endpoint.IP_TOS}
-	ipMTUDisc   = option{"IP_MTU_DISCOVER", endpoint.IPPROTO_IP, endpoint.IP_MTU_DISCOVER}
-	ipRecvttl   = option{"IP_RECVTTL", endpoint.IPPROTO_IP, endpoint.IP_RECVTTL}
-	ipPktinfo   = option{"IP_PKTINFO", endpoint.IPPROTO_IP, endpoint.IP_PKTINFO}
-	ipMcTTL     = option{"IP_MULTICAST_TTL", endpoint.IPPROTO_IP, endpoint.IP_MULTICAST_TTL}
-	ipMcLoop    = option{"IP_MULTICAST_LOOP", endpoint.IPPROTO_IP, endpoint.IP_MULTICAST_LOOP}
-	ipv6V6only  = option{"IPV6_V6ONLY", endpoint.IPPROTO_IPV6, endpoint.IPV6_V6ONLY}
-	ipv6Hops    = option{"IPV6_UNICAST_HOPS", endpoint.IPPROTO_IPV6, endpoint.IPV6_UNICAST_HOPS}
-	ipv6McHops  = option{"IPV6_MULTICAST_HOPS", endpoint.IPPROTO_IPV6, endpoint.IPV6_MULTICAST_HOPS}
-	ipv6McLoop  = option{"IPV6_MULTICAST_LOOP", endpoint.IPPROTO_IPV6, endpoint.IPV6_MULTICAST_LOOP}
-	ipv6Tclass  = option{"IPV6_TCLASS", endpoint.IPPROTO_IPV6, endpoint.IPV6_TCLASS}
-	ipv6Pktinfo = option{"IPV6_RECVPKTINFO", endpoint.IPPROTO_IPV6, endpoint.IPV6_RECVPKTINFO}
-	udpCork     = option{"UDP_CORK", endpoint.SOL_UDP, endpoint.UDP_CORK}
+	ipTTL        = option{"IP_TTL", endpoint.IPPROTO_IP, endpoint.IP_TTL}
+	ipOptions    = option{"IP_OPTIONS", endpoint.IPPROTO_IP, endpoint.IP_OPTIONS}
+	ipFreebind   = option{"IP_FREEBIND", endpoint.IPPROTO_IP, endpoint.IP_FREEBIND}
+	ipUnicastIf  = option{"IP_UNICAST_IF", endpoint.IPPROTO_IP, endpoint.IP_UNICAST_IF}
+	ipMcJoin     = option{"MCAST_JOIN_GROUP", endpoint.IPPROTO_IP, endpoint.MCAST_JOIN_GROUP}
+	ipv6McJoin   = option{"IPv6 MCAST_JOIN_GROUP", endpoint.IPPROTO_IPV6, endpoint.MCAST_JOIN_GROUP}
+	ipv6McIf     = option{"IPV6_MULTICAST_IF", endpoint.IPPROTO_IPV6, endpoint.IPV6_MULTICAST_IF}
+	ipv6MTU      = option{"IPV6_MTU", endpoint.IPPROTO_IPV6, endpoint.IPV6_MTU}
+	ipv6Dontfrag = option{"IPV6_DONTFRAG", endpoint.IPPROTO_IPV6, endpoint.IPV6_DONTFRAG}
+	ipv6Autoflow = option{"IPV6_AUTOFLOWLABEL", endpoint.IPPROTO_IPV6, endpoint.IPV6_AUTOFLOWLABEL}
+	ipTOS        = option{"IP_TOS", endpoint.IPPROTO_IP, endpoint.IP_TOS}
+	ipMTUDisc    = option{"IP_MTU_DISCOVER", endpoint.IPPROTO_IP, endpoint.IP_MTU_DISCOVER}
+	ipRecvttl    = option{"IP_RECVTTL", endpoint.IPPROTO_IP, endpoint.IP_RECVTTL}
+	ipPktinfo    = option{"IP_PKTINFO", endpoint.IPPROTO_IP, endpoint.IP_PKTINFO}
+	ipMcTTL      = option{"IP_MULTICAST_TTL", endpoint.IPPROTO_IP, endpoint.IP_MULTICAST_TTL}
+	ipMcLoop     = option{"IP_MULTICAST_LOOP", endpoint.IPPROTO_IP, endpoint.IP_MULTICAST_LOOP}
+	ipv6V6only   = option{"IPV6_V6ONLY", endpoint.IPPROTO_IPV6, endpoint.IPV6_V6ONLY}
+	ipv6Hops     = option{"IPV6_UNICAST_HOPS", endpoint.IPPROTO_IPV6, endpoint.IPV6_UNICAST_HOPS}
+	ipv6McHops   = option{"IPV6_MULTICAST_HOPS", endpoint.IPPROTO_IPV6, endpoint.IPV6_MULTICAST_HOPS}
+	ipv6McLoop   = option{"IPV6_MULTICAST_LOOP", endpoint.IPPROTO_IPV6, endpoint.IPV6_MULTICAST_LOOP}
+	ipv6Tclass   = option{"IPV6_TCLASS", endpoint.IPPROTO_IPV6, endpoint.IPV6_TCLASS}
+	ipv6Pktinfo  = option{"IPV6_RECVPKTINFO", endpoint.IPPROTO_IPV6, endpoint.IPV6_RECVPKTINFO}
+	udpCork      = option{"UDP_CORK", endpoint.SOL_UDP, endpoint.UDP_CORK}
 )
 
 func familyText(f int) string {

@@ -123,8 +123,9 @@ type sock struct {
 	h      handle // −1 if it could not be opened
 	closed bool
 	stream bool
-	ready  int // by the last look
-	target int // what is expected
+	offset bool // SO_PEEK_OFF was set: to peek is no look from outside
+	ready  int  // by the last look
+	target int  // what is expected
 	looked bool
 }
 

@@ -101,6 +101,38 @@ var datagramSequences = []sequence{
 		b.recv(9, 0)
 		b.recv(9, peek)
 	}},
+	{name: "peek at an offset", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		b.set(soPeekOff, 0)
+		a.sendto("abcd", b.addr(), 0)
+		a.sendto("", b.addr(), 0)
+		a.sendto("efgh", b.addr(), 0)
+		b.recv(3, peek)
+		b.get(soPeekOff)
+		b.recv(3, peek)
+		b.recv(3, peek)
+		b.recv(3, peek)
+		b.get(soPeekOff)
+		b.recv(2, peek|trunc)
+		b.recv(9, peek)
+		b.recv(2, 0)
+		b.get(soPeekOff)
+		b.recv(9, peek)
+		b.recv(9, 0)
+		b.get(soPeekOff)
+		b.set(soPeekOff, 1)
+		b.recv(9, peek)
+		b.recv(1, trunc)
+		b.get(soPeekOff)
+	}},
+	{name: "a refusal, then shut down", run: func(s *script) {
+		a := s.datagram("a")
+		a.connect(s.closedPort(endpoint.SOCK_DGRAM))
+		a.send("x", 0)
+		a.shutdown(wr)
+		a.send("y", 0)
+		a.send("z", 0)
+	}},
 	{name: "waitall means nothing", run: func(s *script) {
 		a, b := s.datagram("a"), s.receiver("b")
 		a.sendto("one", b.addr(), 0)

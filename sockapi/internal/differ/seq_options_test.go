@@ -31,10 +31,10 @@ func optionSequences() (qs []sequence) {
 		af, typ int
 		options []option
 	}{
-		{"tcp4", endpoint.AF_INET, endpoint.SOCK_STREAM, append(append([]option{ipTTL, ipTOS, ipMTUDisc, ipRecvttl, ipPktinfo, ipMcTTL, ipMcLoop, ipv6V6only}, socketOptions...), tcpOptions...)},
-		{"udp4", endpoint.AF_INET, endpoint.SOCK_DGRAM, append([]option{ipTTL, ipTOS, ipMTUDisc, ipRecvttl, ipPktinfo, ipMcTTL, ipMcLoop, udpCork, tcpNodelay}, socketOptions...)},
-		{"tcp6", endpoint.AF_INET6, endpoint.SOCK_STREAM, []option{ipv6V6only, ipv6Hops, ipv6McHops, ipv6McLoop, ipv6Tclass, ipv6Pktinfo, ipTTL, tcpNodelay}},
-		{"udp6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, []option{ipv6V6only, ipv6Hops, ipv6McHops, ipv6McLoop, ipv6Tclass, ipv6Pktinfo, ipTTL, udpCork}},
+		{"tcp4", endpoint.AF_INET, endpoint.SOCK_STREAM, append(append([]option{ipTTL, ipTOS, ipMTUDisc, ipRecvttl, ipPktinfo, ipMcTTL, ipMcLoop, ipOptions, ipFreebind, ipUnicastIf, ipMcJoin, ipv6V6only}, socketOptions...), tcpOptions...)},
+		{"udp4", endpoint.AF_INET, endpoint.SOCK_DGRAM, append([]option{ipTTL, ipTOS, ipMTUDisc, ipRecvttl, ipPktinfo, ipMcTTL, ipMcLoop, ipOptions, ipFreebind, ipUnicastIf, ipMcJoin, udpCork, tcpNodelay}, socketOptions...)},
+		{"tcp6", endpoint.AF_INET6, endpoint.SOCK_STREAM, []option{ipv6V6only, ipv6Hops, ipv6McHops, ipv6McLoop, ipv6McIf, ipv6MTU, ipv6Dontfrag, ipv6Autoflow, ipv6McJoin, ipFreebind, ipv6Tclass, ipv6Pktinfo, ipTTL, tcpNodelay}},
+		{"udp6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, []option{ipv6V6only, ipv6Hops, ipv6McHops, ipv6McLoop, ipv6McIf, ipv6MTU, ipv6Dontfrag, ipv6Autoflow, ipv6McJoin, ipFreebind, ipv6Tclass, ipv6Pktinfo, ipTTL, udpCork}},
 		{"unix", endpoint.AF_UNIX, endpoint.SOCK_STREAM, append([]option{tcpNodelay, ipTTL}, socketOptions...)},
 	} {
 		for _, o := range k.options {

@@ -17,6 +17,7 @@ import (
 type received struct {
 	buffer *gvstack.PacketBuffer // holds a reference; nil: no packet
 	at     time.Time             // when it came; zero if no option wanted that
+	peeked bool                  // empty, and a peek has seen it: see SO_PEEK_OFF
 }
 
 // receiveQueue is a ring of packets.
@@ -52,7 +53,7 @@ func (q *receiveQueue) push(pkt *gvstack.PacketBuffer, at time.Time, size, limit
 		}
 		q.ring, q.head = ring, 0
 	}
-	q.ring[(q.head+q.count)%len(q.ring)] = received{pkt.IncRef(), at}
+	q.ring[(q.head+q.count)%len(q.ring)] = received{buffer: pkt.IncRef(), at: at}
 	q.count++
 	q.bytes += size + packetCharge
 	return true, q.count == 1
@@ -90,6 +91,26 @@ func (q *receiveQueue) peek() received {
 	r := q.ring[q.head]
 	r.buffer.IncRef()
 	return r
+}
+
+// peekAt returns the packet that holds the byte at an offset from the front,
+// and what the offset is in it, after __skb_try_recv_from_queue: an empty
+// packet is seen once.
+func (q *receiveQueue) peekAt(off int, size func(*gvstack.PacketBuffer) int) (received, int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range q.count {
+		r := &q.ring[(q.head+i)%len(q.ring)]
+		n := size(r.buffer)
+		if off >= n && (off > 0 || r.peeked) {
+			off -= n
+			continue
+		}
+		r.peeked = n == 0
+		r.buffer.IncRef()
+		return *r, off
+	}
+	return received{}, 0
 }
 
 func (q *receiveQueue) empty() bool {
@@ -185,10 +206,13 @@ func (d *datagram) Recv(r endpoint.RecvRequest) (endpoint.Received, error) {
 		return endpoint.Received{}, err
 	}
 	var pkt received
-	if r.Flags&endpoint.MSG_PEEK != 0 {
-		pkt = d.in.peek()
-	} else {
+	peek, off := r.Flags&endpoint.MSG_PEEK != 0, 0
+	if !peek {
 		pkt = d.in.pop(d.length)
+	} else if at, set := d.peekFrom(); set {
+		pkt, off = d.in.peekAt(at, d.length)
+	} else {
+		pkt = d.in.peek()
 	}
 	if pkt.buffer == nil {
 		if err := d.alive(); err != nil {
@@ -199,13 +223,19 @@ func (d *datagram) Recv(r endpoint.RecvRequest) (endpoint.Received, error) {
 		}
 		return endpoint.Received{}, endpoint.EAGAIN
 	}
-	dst := d.p.destination(r.Bufs, r.Len())
-	dst.skim = true
+	room := r.Len()
+	dst := d.p.destination(r.Bufs, room)
+	dst.skim, dst.pass = true, off
 	d.copyOut(pkt.buffer, dst)
 	got := endpoint.Received{N: dst.got, Size: d.length(pkt.buffer), From: d.sender(pkt.buffer)}
 	d.p.release(dst)
-	if got.N < got.Size {
+	if got.N < got.Size && room <= got.Size-off {
 		got.Flags |= endpoint.MSG_TRUNC
+	}
+	if r.Flags&endpoint.MSG_TRUNC != 0 {
+		d.movePeek(got.Size, peek)
+	} else {
+		d.movePeek(got.N, peek)
 	}
 	if d.wantsControl() {
 		d.recvControl(&got, pkt, r.Control)

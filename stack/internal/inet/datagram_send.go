@@ -132,11 +132,11 @@ func (d *datagram) sendOn(r *gvstack.Route, b *binding, to tcpip.FullAddress, it
 	if err != nil {
 		return err
 	}
-	if d.has(flagShutWrite) {
-		return endpoint.EPIPE
-	}
 	if err := d.takePending(); err != nil {
 		return err
+	}
+	if d.has(flagShutWrite) {
+		return endpoint.EPIPE
 	}
 	if segment == 0 || size <= segment || d.kind != kindUDP {
 		return d.write(r, b, to, items, payload{bufs: bufs, size: size}, df)
@@ -219,10 +219,14 @@ func headerSize(net tcpip.NetworkProtocolNumber) int {
 }
 
 // mtus returns the largest packet of a route's interface, and of its whole
-// path as far as that is known.
+// path as far as that is known, or as IPV6_MTU says.
 func (d *datagram) mtus(r *gvstack.Route, net tcpip.NetworkProtocolNumber) (device, path int) {
 	device = int(r.MTU()) + headerSize(net)
-	return device, d.p.knownMTU(r.RemoteAddress(), device)
+	path = d.p.knownMTU(r.RemoteAddress(), device)
+	if set := int(d.ip.frag6.Load()); set != 0 && net == header.IPv6ProtocolNumber {
+		path = min(path, set)
+	}
+	return device, path
 }
 
 // payload is the next size bytes of several buffers.
@@ -296,7 +300,7 @@ func (d *datagram) write(r *gvstack.Route, b *binding, to tcpip.FullAddress, ite
 	} else {
 		params.TTL = d.ip.hopsTo(r, isMulticast(to.Addr))
 	}
-	if d.p.learnt.Load() && d.ip.discovery(net) < endpoint.IP_PMTUDISC_PROBE {
+	if (d.p.learnt.Load() || d.ip.frag6.Load() != 0) && d.ip.discovery(net) < endpoint.IP_PMTUDISC_PROBE {
 		if device, path := d.mtus(r, net); path < device && pkt.Size()+headerSize(net) > path {
 			return d.writeError(r, d.p.writeFragments(r, params, pkt, path))
 		}

@@ -24,6 +24,7 @@ type ipSettings struct {
 	least4, least6 atomic.Int32 // IP_MINTTL, IPV6_MINHOPCOUNT
 	uni4, uni6     atomic.Int32 // IP_UNICAST_IF, IPV6_UNICAST_IF
 	group6         atomic.Int32 // IPV6_MULTICAST_IF
+	frag6          atomic.Int32 // IPV6_MTU; 0: not set
 	segment        atomic.Int32 // UDP_SEGMENT
 
 	mu     sync.Mutex // a leaf

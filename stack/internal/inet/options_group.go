@@ -84,9 +84,6 @@ func groupOptions() []option {
 				if len(value) != 12 { // struct ip_mreq_source
 					return endpoint.EINVAL
 				}
-				if o.tcp != nil {
-					return endpoint.EPROTO
-				}
 				g := groupRequest{group: tcpip.AddrFrom4Slice(value[:4]), by: address4(value[4:8]), source: tcpip.AddrFrom4Slice(value[8:12])}
 				return g.filter(o, c.include, c.add)
 			}})
@@ -144,11 +141,19 @@ type groupRequest struct {
 	source tcpip.Address
 }
 
+// at finds the interface. A TCP socket gets no further.
+func (g *groupRequest) at(o target) (tcpip.NICID, error) {
+	if o.dg == nil {
+		return 0, endpoint.EPROTO
+	}
+	return o.dg.groupInterface(g.nic, g.by, g.group)
+}
+
 func (g *groupRequest) join(o target, include bool) error {
 	if !isMulticast(g.group) {
 		return endpoint.EINVAL
 	}
-	nic, err := o.dg.groupInterface(g.nic, g.by, g.group)
+	nic, err := g.at(o)
 	if err != nil {
 		return err
 	}
@@ -156,13 +161,13 @@ func (g *groupRequest) join(o target, include bool) error {
 }
 
 func (g *groupRequest) leave(o target) error {
-	if !isMulticast(g.group) {
+	if !isMulticast(g.group) && g.group.Len() == header.IPv6AddressSize {
 		return endpoint.EINVAL
 	}
-	if g.nic == 0 && g.by.Len() == 0 {
+	if o.dg != nil && g.nic == 0 && g.by.Len() == 0 {
 		return o.dg.leaveAny(g.group)
 	}
-	nic, err := o.dg.groupInterface(g.nic, g.by, g.group)
+	nic, err := g.at(o)
 	if err != nil {
 		return err
 	}
@@ -174,7 +179,7 @@ func (g *groupRequest) filter(o target, include, add bool) error {
 	if !isMulticast(g.group) {
 		return endpoint.EINVAL
 	}
-	nic, err := o.dg.groupInterface(g.nic, g.by, g.group)
+	nic, err := g.at(o)
 	if err != nil {
 		return err
 	}
@@ -248,9 +253,6 @@ func putStorage(b []byte, a tcpip.Address) {
 
 // groupReq reads struct group_req.
 func (o target) groupReq(level int, value []byte) (g groupRequest, err error) {
-	if o.tcp != nil {
-		return g, endpoint.EPROTO
-	}
 	if len(value) < storageAt+storageSize {
 		return g, endpoint.EINVAL
 	}
@@ -267,9 +269,6 @@ func (o target) groupReq(level int, value []byte) (g groupRequest, err error) {
 
 // groupSourceReq reads struct group_source_req.
 func (o target) groupSourceReq(level int, value []byte) (g groupRequest, err error) {
-	if o.tcp != nil {
-		return g, endpoint.EPROTO
-	}
 	if len(value) != storageAt+2*storageSize {
 		return g, endpoint.EINVAL
 	}

@@ -40,9 +40,12 @@ func ipOptions() []option {
 				return o.setNumber(tcpip.IPv4TTLOption, ttl4, v)
 			})},
 		{level: level, name: endpoint.IP_OPTIONS, symbol: "IP_OPTIONS", on: onAll,
-			note: "netstack sends none: any but the empty list is EOPNOTSUPP",
+			note: "netstack sends none: any but the empty list is EOPNOTSUPP, and EINVAL if no header could hold it",
 			get:  func(target, []byte) (int, error) { return 0, nil },
 			set: func(_ target, value []byte) error {
+				if len(value) > header.IPv4MaximumHeaderSize-header.IPv4MinimumSize {
+					return endpoint.EINVAL
+				}
 				if len(value) != 0 {
 					return endpoint.EOPNOTSUPP
 				}
@@ -77,7 +80,10 @@ func ipOptions() []option {
 		{level: level, name: endpoint.IP_FREEBIND, symbol: "IP_FREEBIND", on: onAll,
 			note: freeBindNote,
 			get:  getByte(func(o target) int { return number01(o.has(flagFreeBind)) }),
-			set: setByte(func(o target, v, _ int) error {
+			set: setByte(func(o target, v, size int) error {
+				if size < 1 {
+					return endpoint.EINVAL
+				}
 				o.socket.set(flagFreeBind, v != 0)
 				return nil
 			})},
@@ -115,11 +121,11 @@ func ipOptions() []option {
 			})},
 		{level: level, name: endpoint.IP_UNICAST_IF, symbol: "IP_UNICAST_IF", on: onAll,
 			note: "the index is in network byte order, as on Linux; datagram sockets, of a TCP socket it is stored",
-			get: func(o target, buf []byte) (int, error) {
+			get: getByte(func(o target) int {
 				var b [4]byte
 				binary.BigEndian.PutUint32(b[:], uint32(o.unicastInterface(level, endpoint.IP_UNICAST_IF, unicast4)))
-				return copy(buf, b[:]), nil
-			},
+				return int(int32(binary.NativeEndian.Uint32(b[:])))
+			}),
 			set: func(o target, value []byte) error {
 				if len(value) != 4 {
 					return endpoint.EINVAL

@@ -46,13 +46,8 @@ func ipv6Options() []option {
 				}
 				return int(o.dg.ip.group6.Load())
 			}),
-			set: setInt(func(o target, v int) error {
-				switch {
-				case o.tcp != nil:
-					return endpoint.ENOPROTOOPT
-				case v < 0:
-					return endpoint.EINVAL
-				case v != 0 && !o.p.stack.HasNIC(tcpip.NICID(v)):
+			set: setDatagramInt(func(o target, v int) error {
+				if v != 0 && !o.p.stack.HasNIC(tcpip.NICID(v)) {
 					return endpoint.ENODEV
 				}
 				if dev := o.ops().GetBindToDevice(); v != 0 && dev != 0 && int(dev) != v {
@@ -64,10 +59,8 @@ func ipv6Options() []option {
 		{level: level, name: endpoint.IPV6_MULTICAST_HOPS, symbol: "IPV6_MULTICAST_HOPS", on: onAll6,
 			note: "ENOPROTOOPT to set on TCP sockets, as on Linux",
 			get:  getInt(func(o target) int { return o.number(tcpip.MulticastTTLOption, mhops6) }),
-			set: setInt(func(o target, v int) error {
+			set: setDatagramInt(func(o target, v int) error {
 				switch {
-				case o.tcp != nil:
-					return endpoint.ENOPROTOOPT
 				case v < -1 || v > 255:
 					return endpoint.EINVAL
 				case v == -1:
@@ -104,8 +97,19 @@ func ipv6Options() []option {
 				return o.setPathMTUDiscovery(level, endpoint.IPV6_MTU_DISCOVER, v, discovery6)
 			})},
 		{level: level, name: endpoint.IPV6_MTU, symbol: "IPV6_MTU", on: onAll6,
-			note: "of datagram sockets what the path has taught; of TCP sockets the interface's",
-			get:  getIntErr(target.pathMTU)},
+			note: "of datagram sockets what the path has taught; of TCP sockets the interface's. Set: the largest packet, at least 1280, 0 for none; of a TCP socket it is stored",
+			get:  getIntErr(target.pathMTU),
+			set: setInt(func(o target, v int) error {
+				switch {
+				case v != 0 && v < header.IPv6MinimumMTU:
+					return endpoint.EINVAL
+				case o.dg != nil:
+					o.dg.ip.frag6.Store(int32(v))
+				default:
+					o.store(level, endpoint.IPV6_MTU, v)
+				}
+				return nil
+			})},
 		{level: level, name: endpoint.IPV6_RECVERR, symbol: "IPV6_RECVERR", on: onAll6,
 			note: "datagram sockets; a TCP socket's errors come by SO_ERROR alone, and its error queue stays empty",
 			get:  getFlag(flagRecvErr6),
@@ -172,9 +176,9 @@ func ipv6Options() []option {
 				return nil
 			})},
 		storedBool(level, endpoint.IPV6_RECVERR_RFC4884, "IPV6_RECVERR_RFC4884", onAll6, 0, "extensions of ICMP errors are handed out with the packet, unread"),
-		storedBool(level, endpoint.IPV6_RECVFRAGSIZE, "IPV6_RECVFRAGSIZE", onAll6, 0, "netstack does not keep the size of fragments"),
+		anyLength(storedBool(level, endpoint.IPV6_RECVFRAGSIZE, "IPV6_RECVFRAGSIZE", onAll6, 0, "netstack does not keep the size of fragments")),
 		storedBool(level, endpoint.IPV6_FLOWINFO_SEND, "IPV6_FLOWINFO_SEND", onAll6, 0, "netstack sends flow label 0"),
-		storedBool(level, endpoint.IPV6_AUTOFLOWLABEL, "IPV6_AUTOFLOWLABEL", onAll6, 1, "netstack sends flow label 0"),
+		anyLength(storedBool(level, endpoint.IPV6_AUTOFLOWLABEL, "IPV6_AUTOFLOWLABEL", onAll6, 1, "netstack sends flow label 0")),
 		recvFlag(level, endpoint.IPV6_RECVPKTINFO, "IPV6_RECVPKTINFO", onAll6,
 			(*tcpip.SocketOptions).GetIPv6ReceivePacketInfo, (*tcpip.SocketOptions).SetIPv6ReceivePacketInfo),
 		recvFlag(level, endpoint.IPV6_RECVHOPLIMIT, "IPV6_RECVHOPLIMIT", onAll6,
@@ -187,7 +191,7 @@ func ipv6Options() []option {
 		storedBool(level, endpoint.IPV6_RECVPATHMTU, "IPV6_RECVPATHMTU", onAll6, 0, "no item tells what a path has taught; IPV6_MTU and the error queue do"),
 		{level: level, name: endpoint.IPV6_DONTFRAG, symbol: "IPV6_DONTFRAG", on: onAll6,
 			note: "a datagram larger than the interface's MTU is EMSGSIZE",
-			get:  getFlag(flagDontFrag), set: setFlag(flagDontFrag)},
+			get:  getFlag(flagDontFrag), set: orZero(setFlag(flagDontFrag))},
 		{level: level, name: endpoint.IPV6_TCLASS, symbol: "IPV6_TCLASS", on: onAll6,
 			note: "TCP sends no ECN bits; one value serves IPv4 and IPv6 of a TCP socket",
 			get:  getInt(func(o target) int { return o.number(tcpip.IPv6TrafficClassOption, tclass6) }),
@@ -202,6 +206,34 @@ func ipv6Options() []option {
 		recvFlag(level, endpoint.IPV6_RECVORIGDSTADDR, "IPV6_RECVORIGDSTADDR", onAll6,
 			(*tcpip.SocketOptions).GetReceiveOriginalDstAddress, (*tcpip.SocketOptions).SetReceiveOriginalDstAddress),
 	}
+}
+
+// setDatagramInt is setInt of an option that a TCP socket cannot set, whatever
+// its length.
+func setDatagramInt(f func(o target, v int) error) func(target, []byte) error {
+	set := setInt(f)
+	return func(o target, value []byte) error {
+		if o.tcp != nil {
+			return endpoint.ENOPROTOOPT
+		}
+		return set(o, value)
+	}
+}
+
+// orZero takes a value that is too short for an int as 0, which
+// do_ipv6_setsockopt does where it does not look at the length.
+func orZero(set func(target, []byte) error) func(target, []byte) error {
+	return func(o target, value []byte) error {
+		if len(value) < 4 {
+			value = make([]byte, 4)
+		}
+		return set(o, value)
+	}
+}
+
+func anyLength(o option) option {
+	o.set = orZero(o.set)
+	return o
 }
 
 // hasPort reports whether the socket has a local port, by Bind or otherwise.

@@ -141,7 +141,10 @@ func socketOptions() []option {
 		{level: level, name: endpoint.SO_REUSEPORT, symbol: "SO_REUSEPORT", on: onAll,
 			get: getBool(func(o target) bool { return o.ops().GetReusePort() }),
 			set: setBool(func(o target, v bool) { o.ops().SetReusePort(v) })},
-		storedBool(level, endpoint.SO_PASSCRED, "SO_PASSCRED", onAll, 0, "credentials pass AF_UNIX sockets only, as on Linux"),
+		{level: level, name: endpoint.SO_PASSCRED, symbol: "SO_PASSCRED", on: onAll,
+			note: "EOPNOTSUPP, as on Linux from 6.16 on: credentials pass AF_UNIX sockets only",
+			get:  getIntErr(func(target) (int, error) { return 0, endpoint.EOPNOTSUPP }),
+			set:  setInt(func(target, int) error { return endpoint.EOPNOTSUPP })},
 		{level: level, name: endpoint.SO_PEERCRED, symbol: "SO_PEERCRED", on: onAll,
 			note: "an inet socket's peer has none: pid 0, uid and gid -1, as on Linux",
 			get: func(_ target, buf []byte) (int, error) {
@@ -168,6 +171,21 @@ func socketOptions() []option {
 		{level: level, name: endpoint.SO_SNDLOWAT, symbol: "SO_SNDLOWAT", on: onAll,
 			note: "always 1, as on Linux",
 			get:  getInt(func(target) int { return 1 })},
+		{level: level, name: endpoint.SO_PEEK_OFF, symbol: "SO_PEEK_OFF", on: onAll,
+			note: "EOPNOTSUPP on raw and ping sockets, as on Linux",
+			get: getIntErr(func(o target) (int, error) {
+				if o.kind()&(onPing|onRaw) != 0 {
+					return 0, endpoint.EOPNOTSUPP
+				}
+				return int(o.peekOff.Load() - 1), nil
+			}),
+			set: setInt(func(o target, v int) error {
+				if o.kind()&(onPing|onRaw) != 0 {
+					return endpoint.EOPNOTSUPP
+				}
+				o.peekOff.Store(int64(v) + 1)
+				return nil
+			})},
 		timeoutOption(endpoint.SO_RCVTIMEO, "SO_RCVTIMEO"),
 		timeoutOption(endpoint.SO_SNDTIMEO, "SO_SNDTIMEO"),
 		{level: level, name: endpoint.SO_BINDTODEVICE, symbol: "SO_BINDTODEVICE", on: onAll,

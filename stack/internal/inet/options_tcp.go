@@ -119,14 +119,19 @@ func tcpOptions() []option {
 				return errno(o.raw.SetSockOpt(&d))
 			})},
 		{level: level, name: endpoint.TCP_DEFER_ACCEPT, symbol: "TCP_DEFER_ACCEPT", on: onStream,
-			note: "rounded up to a number of retransmissions, as on Linux",
+			note: "rounded up to a number of retransmissions, as on Linux; more than 2 minutes count as 2 minutes",
 			get: getInt(func(o target) int {
 				var v tcpip.TCPDeferAcceptOption
 				_ = o.raw.GetSockOpt(&v)
-				return int(time.Duration(v) / time.Second)
+				if s := int(time.Duration(v) / time.Second); s != maxRTO {
+					return s
+				}
+				return o.storedInt(level, endpoint.TCP_DEFER_ACCEPT, maxRTO)
 			}),
 			set: setInt(func(o target, v int) error {
-				d := tcpip.TCPDeferAcceptOption(time.Duration(retransmissionTime(v)) * time.Second)
+				v = retransmissionTime(v)
+				o.store(level, endpoint.TCP_DEFER_ACCEPT, v)
+				d := tcpip.TCPDeferAcceptOption(time.Duration(min(v, maxRTO)) * time.Second)
 				return errno(o.raw.SetSockOpt(&d))
 			})},
 		{level: level, name: endpoint.TCP_WINDOW_CLAMP, symbol: "TCP_WINDOW_CLAMP", on: onStream, status: Stored,
@@ -297,6 +302,7 @@ func (t *tcpEndpoint) bequeath(c *tcpEndpoint) {
 	}
 	t.storedMu.Unlock()
 	c.stored = stored
+	c.peekOff.Store(t.peekOff.Load())
 	c.copyOptions(dst, t.raw.Load())
 }
 

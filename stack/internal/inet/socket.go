@@ -18,14 +18,16 @@ import (
 // endpoint has no queue: it calls its sink itself.
 type socket struct {
 	p     *Protocols
-	af    uint8 // AF_INET or AF_INET6
-	typ   uint8 // SOCK_STREAM, SOCK_DGRAM or SOCK_RAW
+	af    uint8  // AF_INET or AF_INET6
+	typ   uint8  // SOCK_STREAM, SOCK_DGRAM or SOCK_RAW
 	proto uint16 // IPPROTO_TCP and so on
 
 	closed   atomic.Bool
 	watching atomic.Bool
 	pending  atomic.Int32 // an errno to be reported once, as sk_err of Linux
 	flags    atomic.Uint32
+
+	peekOff atomic.Int64 // SO_PEEK_OFF and 1; 0: not set
 
 	cred endpoint.Cred // who opened it: user 0 may do what CAP_NET_ADMIN allows
 	id   uint64        // SO_COOKIE
@@ -77,6 +79,23 @@ func (s *socket) set(bit uint32, on bool) {
 		s.flags.Or(bit)
 	} else {
 		s.flags.And(^bit)
+	}
+}
+
+// peekFrom is the offset that a peek begins at, and whether one is set.
+func (s *socket) peekFrom() (off int, set bool) {
+	v := s.peekOff.Load()
+	return int(max(v-1, 0)), v > 0
+}
+
+// movePeek keeps SO_PEEK_OFF at the same byte: a peek moves it forward by n
+// bytes, a read backward.
+func (s *socket) movePeek(n int, peek bool) {
+	if off, set := s.peekFrom(); set {
+		if !peek {
+			n = -n
+		}
+		s.peekOff.Store(int64(max(off+n, 0)) + 1)
 	}
 }
 

@@ -378,27 +378,49 @@ func (t *tcpEndpoint) Recv(r endpoint.RecvRequest) (endpoint.Received, error) {
 	}
 	raw := t.raw.Load()
 	size := r.Len()
+	peek, off := r.Flags&endpoint.MSG_PEEK != 0, 0
+	if peek {
+		off, _ = t.peekFrom()
+	}
 	if size == 0 {
-		return t.recvNothing(raw)
+		return t.recvNothing(raw, off)
 	}
 	dst := t.p.destination(r.Bufs, size)
 	dst.discard = r.Flags&endpoint.MSG_TRUNC != 0
-	peek := r.Flags&endpoint.MSG_PEEK != 0
+	dst.pass = off
 	_, err := raw.Read(dst, tcpip.ReadOptions{Peek: peek})
 	n := dst.got
 	t.p.release(dst)
 	if err != nil {
 		return endpoint.Received{}, t.recvErrno(raw, err)
 	}
+	if n == 0 && off > 0 {
+		return endpoint.Received{}, t.nothingBehind()
+	}
+	t.movePeek(n, peek)
 	if t.p.moderate && !peek {
 		raw.ModerateRecvBuf(n)
 	}
 	return endpoint.Received{N: n, Size: n}, nil
 }
 
+// nothingBehind answers a peek at an offset that all bytes lie before.
+func (t *tcpEndpoint) nothingBehind() error {
+	if t.Ready(endpoint.RdHup)&endpoint.RdHup == 0 {
+		return endpoint.EAGAIN
+	}
+	return nil
+}
+
 // recvNothing answers a request for no bytes as tcp_recvmsg does: 0 as soon
-// as a byte is there (which stays), else what any request would get.
-func (t *tcpEndpoint) recvNothing(raw *tcp.Endpoint) (endpoint.Received, error) {
+// as a byte is there (which stays), else what any request would get. off is
+// the offset of a peek.
+func (t *tcpEndpoint) recvNothing(raw *tcp.Endpoint, off int) (endpoint.Received, error) {
+	if off > 0 {
+		if n, err := raw.GetSockOptInt(tcpip.ReceiveQueueSizeOption); err == nil && n > 0 && n <= off {
+			return endpoint.Received{}, t.nothingBehind()
+		}
+	}
 	var none noBytes
 	_, err := raw.Read(none, tcpip.ReadOptions{Peek: true})
 	if _, there := err.(*tcpip.ErrBadBuffer); there || err == nil {

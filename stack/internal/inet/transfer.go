@@ -16,7 +16,9 @@ type transfer struct {
 	skim bool
 	// discard lets Write count bytes without keeping them: MSG_TRUNC of TCP.
 	discard bool
-	got     int // bytes copied, or discarded
+	// pass lets Write pass over so many bytes first: SO_PEEK_OFF.
+	pass int
+	got  int // bytes copied, or discarded
 }
 
 func (p *Protocols) source(bufs [][]byte, n int) *transfer {
@@ -58,6 +60,9 @@ func (t *transfer) Read(b []byte) (n int, err error) {
 // Write takes bytes that netstack hands out.
 func (t *transfer) Write(b []byte) (n int, err error) {
 	want := len(b)
+	passed := min(t.pass, len(b))
+	t.pass -= passed
+	b = b[passed:]
 	if len(b) > t.left {
 		b = b[:t.left]
 	}
@@ -74,12 +79,10 @@ func (t *transfer) Write(b []byte) (n int, err error) {
 	t.left -= n
 	t.got += n
 	switch {
-	case n == want:
-		return n, nil
-	case t.skim:
+	case t.skim, passed+n == want:
 		return want, nil
 	}
-	return n, io.ErrShortWrite
+	return passed + n, io.ErrShortWrite
 }
 
 // current returns the unused rest of the first buffer that has any. There is
