@@ -22,7 +22,7 @@ var promisedPrefixes = []string{"SO_", "SOMAXCONN", "MSG_", "SOL_", "IPPROTO_", 
 	"EAI_", "AI_", "NI_", "TCP_", "SHUT_", "AF_", "SOCK_", "SCM_", "UDPLITE_", "NETLINK_", "CMSG_"}
 
 // notServed are Python's names for address families that no Stack has.
-var notServed = regexp.MustCompile(`^AF_|_(ALG|J1939|CAN|VM_SOCKETS|RDS|TIPC)(_|$)|CAN_`)
+var notServed = regexp.MustCompile(`^AF_|_(ALG|HCI|J1939|CAN|VM_SOCKETS|RDS|TIPC)(_|$)|CAN_`)
 
 // TestConstantsLikePython compares every constant that package sockapi and
 // python3's modules have both, and finds those that only Python has.
