@@ -48,6 +48,13 @@ func (s *Socket) Accept() (*Socket, Addr, error) {
 	return conn, fromEndpoint(peer), nil
 }
 
+// shutListener reports whether f is an AF_UNIX listener, of which Accept says
+// EINVAL because it was shut down: unix_accept of Linux tells that to those
+// alone who wait.
+func (f *file) shutListener() bool {
+	return f.family == AF_UNIX && f.listens() && f.ep.Ready(endpoint.RdHup)&endpoint.RdHup != 0
+}
+
 func (s *Socket) accept(lim limit) (*Socket, endpoint.Addr, error) {
 	defer runtime.KeepAlive(s)
 	d, err := s.use()
@@ -62,6 +69,9 @@ func (s *Socket) accept(lim limit) (*Socket, endpoint.Addr, error) {
 	var peer endpoint.Addr
 	err = d.wait(w, endpoint.In, lim, func() (err error) {
 		ep, peer, err = d.file.ep.Accept()
+		if err == endpoint.EINVAL && lim.until == atOnce && d.file.shutListener() {
+			err = endpoint.EAGAIN
+		}
 		return err
 	})
 	if err != nil {
@@ -125,7 +135,7 @@ func (s *Socket) connect(d *desc, a endpoint.Addr, addr Addr, lim limit) error {
 		return fail("connect", addr, err)
 	}
 	if lim.late != nil {
-		lim.late = endpoint.EINPROGRESS // SO_SNDTIMEO: the attempt goes on
+		lim.late = err // SO_SNDTIMEO: the attempt goes on
 	}
 	// Another connect tells how the attempt ended: nil, from where on it is
 	// EISCONN, or the error, after which the socket may connect anew.

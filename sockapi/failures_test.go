@@ -193,7 +193,7 @@ var failures = []failure{
 		func(f *field) error { return f.listens.Connect(InetAddr{"192.0.2.1", 80}) }},
 	{"connect to broadcast without permission", e.EACCES, "connect 192.0.2.255:80: Permission denied", syscall.EACCES,
 		func(f *field) error { return f.udp.Connect(InetAddr{"192.0.2.255", 80}) }},
-	{"connect to every network without a default route", e.ENETUNREACH, "connect <broadcast>:80: Network is unreachable", syscall.ENETUNREACH,
+	{"connect to <broadcast> without a route", e.ENETUNREACH, "connect <broadcast>:80: Network is unreachable", syscall.ENETUNREACH,
 		func(f *field) error { return f.udp.Connect(InetAddr{"<broadcast>", 80}) }},
 	{"connect to a path that is not there", e.ENOENT, "connect /run/none: No such file or directory", syscall.ENOENT,
 		func(f *field) error { return f.unix.Connect(UnixAddr{"/run/none"}) }},

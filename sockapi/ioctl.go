@@ -78,9 +78,15 @@ func (d *desc) ioctl(request, arg int) (int, error) {
 	return 0, fail("ioctl", nil, fmt.Errorf("request %#x: %w", request, endpoint.ENOTTY))
 }
 
-func (f *file) queued(out bool) (int, error) {
+// listens is SO_ACCEPTCONN.
+func (f *file) listens() bool {
 	var accepts [4]byte
-	if _, err := f.ep.Option(SOL_SOCKET, SO_ACCEPTCONN, accepts[:]); err == nil && accepts != [4]byte{} {
+	_, err := f.ep.Option(SOL_SOCKET, SO_ACCEPTCONN, accepts[:])
+	return err == nil && accepts != [4]byte{}
+}
+
+func (f *file) queued(out bool) (int, error) {
+	if f.listens() {
 		return 0, endpoint.EINVAL
 	}
 	n, sent := f.ep.Queued()

@@ -173,6 +173,9 @@ func (d *desc) receive(w *waiter, req endpoint.RecvRequest, lim limit) (all endp
 		}
 		req.Bufs = advance(req.Bufs, n)
 	}
+	if err == endpoint.EAGAIN && room == 0 && lim.until != atOnce && f.typ == SOCK_STREAM && f.family != AF_UNIX {
+		err = nil // SO_RCVTIMEO is over: tcp_recvmsg waited once, and has all that it was to get
+	}
 	if err != nil && all.N == 0 {
 		if !peek || got.N == 0 || d.closed.Load() {
 			return endpoint.Received{}, err

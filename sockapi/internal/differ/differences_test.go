@@ -19,7 +19,7 @@ type difference struct {
 }
 
 // differences are all that are known. A line that no longer holds fails.
-var differences = slices.Concat(byRule, ofWaiting, byNetstack, ofBind, ofOptions)
+var differences = slices.Concat(byRule, byNetstack, ofBind, ofOptions)
 
 // byRule are those that the documents or docs/deviations.md ask for.
 var byRule = []difference{
@@ -28,13 +28,6 @@ var byRule = []difference{
 	{"*/addresses of other families", "a.*", "E*OT*", "*EAFNOSUPPORT", "an address of another family is refused whatever the call"},
 	{"udp6/addresses of other families", "a.connect(127.0.0.1:9)", "ok", "EAFNOSUPPORT", "an address of another family is refused whatever the call"},
 	{"udp6/addresses of other families", "a.sendto(*", "1 *", "EAFNOSUPPORT", "an address of another family is refused whatever the call"},
-	{"unix-*/listener", "x = l.accept()", "EAGAIN", "*EINVAL", "what is below cannot tell who waits: on Linux too a call that waits gets EINVAL"},
-}
-
-// ofWaiting are to be mended in the calls that wait.
-var ofWaiting = []difference{
-	{"modes/tcp4/connect waits in vain", "a.connect(*)", "EALREADY", "EINPROGRESS", "a second connect that waits in vain tells of the first"},
-	{"modes/tcp4/recv waits in vain", "p.recv(0)", `0 ""`, "EAGAIN", "to receive nothing on TCP waits, and then is no error"},
 }
 
 // byNetstack are those that netstack leaves no way round, or none that is worth
@@ -154,15 +147,10 @@ const (
 // ofGenerated are differences that generated sequences come across; in is the
 // family and the type.
 var ofGenerated = []difference{
-	{"AF_INET*/SOCK_STREAM", "*.connect(*)", "EINVAL", "*", "shutdown of an attempt that has failed: on Linux the socket cannot connect any more until connect to AF_UNSPEC"},
 	{"AF_INET*/SOCK_STREAM", "*.send*", "* {*ERR*", "*", "a connection that is shut down both ways with bytes unread takes what comes after: Linux resets it"},
-	{"AF_INET*/SOCK_STREAM", "*.connect(*)", "EINPROGRESS*", "EADDRNOTAVAIL", "a listener that is disconnected loses its port to the connections that it accepted"},
 	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "*", "*", bindAgain},
 	{"AF_INET*/SOCK_STREAM", "*.getsockname()", "*", "*:*", keptPort},
 	{"AF_INET*/SOCK_STREAM", "*.connect(*)", "EINPROGRESS {*ERR|HUP|RDHUP}", "EINPROGRESS {*:OUT}", "a listener that was shut down keeps its port, and connects to itself"},
-	{"AF_INET*/SOCK_STREAM", "*.shutdown(*)", "ok {*ERR*", "ok {*", "as with send: what waited for an acknowledgement comes after the end"},
-	{"AF_UNIX/SOCK_SEQPACKET", "*.close()", "*", "*ERR*", "kernels from 6.17 on do not count messages of no length as unread"},
-	{"AF_UNIX/SOCK_*", "* = *.accept()", "EAGAIN", "EINVAL", "what is below cannot tell who waits"},
 }
 
 // lasting are steps that ours agrees on and that may have consequences later

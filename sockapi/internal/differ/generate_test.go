@@ -312,6 +312,7 @@ func (m move) source(af int) string {
 type generators struct {
 	room *room
 	ours func() (sockets, error)
+	met  map[*difference]int // how often a line of ofGenerated or lasting served
 }
 
 // differing plays a program on both sides. It returns the records if they
@@ -334,7 +335,7 @@ func (g generators) differing(p program, patience time.Duration) (kernel, ours [
 		if i < len(kernel) && i < len(ours) && kernel[i] == ours[i] {
 			continue
 		}
-		if i < len(kernel) && i < len(ours) && knownGenerated(p, kernel[:i+1], ours[i]) {
+		if i < len(kernel) && i < len(ours) && g.known(p, kernel[:i+1], ours[i]) {
 			return nil, nil, 0 // what follows may be its consequence
 		}
 		return kernel, ours, i
@@ -352,20 +353,24 @@ func (g generators) kernel(q sequence) (log []entry, err error) {
 	return log, err
 }
 
-// knownGenerated reports whether the difference in the last step is listed, or
+// known reports whether the difference in the last step is listed, or
 // may come of a step before it.
-func knownGenerated(p program, kernel []entry, ours entry) bool {
+func (g generators) known(p program, kernel []entry, ours entry) bool {
 	where := fmt.Sprintf("%s/%s", familyText(p.af), typeText(p.typ))
 	for _, e := range kernel[:len(kernel)-1] {
-		for _, d := range lasting {
+		for i := range lasting {
+			d := &lasting[i]
 			if glob(d.in, where) && glob(d.call, e.call) && glob(d.kernel, e.outcome()) {
+				g.met[d]++
 				return true
 			}
 		}
 	}
 	last := kernel[len(kernel)-1]
-	for _, d := range ofGenerated {
+	for i := range ofGenerated {
+		d := &ofGenerated[i]
 		if glob(d.in, where) && glob(d.call, last.call) && glob(d.kernel, last.outcome()) && glob(d.ours, ours.outcome()) {
+			g.met[d]++
 			return true
 		}
 	}
@@ -428,7 +433,7 @@ var theGenerators = sync.OnceValues(func() (generators, error) {
 		return generators{}, fmt.Errorf("%s", noKernel)
 	}
 	r, err := newRoom()
-	return generators{room: r, ours: func() (sockets, error) { return newOurs() }}, err
+	return generators{room: r, ours: func() (sockets, error) { return newOurs() }, met: make(map[*difference]int)}, err
 })
 
 func needGenerators(t testing.TB) generators {
@@ -464,6 +469,7 @@ func TestGenerated(t *testing.T) {
 			}
 		}
 		t.Logf("%d programs", n)
+		g.tellMet(t)
 		return
 	}
 	start := time.Now()
@@ -473,6 +479,19 @@ func TestGenerated(t *testing.T) {
 		}
 	}
 	t.Logf("%d generated sequences in %v", *seedsFlag, time.Since(start).Round(time.Millisecond))
+	g.tellMet(t)
+}
+
+// tellMet tells how often each line of ofGenerated and lasting served: one that
+// never does hides what it was not written for.
+func (g generators) tellMet(t *testing.T) {
+	t.Helper()
+	for _, list := range [][]difference{ofGenerated, lasting} {
+		for i := range list {
+			d := &list[i]
+			t.Logf("%4d times: %s %s: %s, ours %s (%s)", g.met[d], d.in, d.call, d.kernel, d.ours, d.why)
+		}
+	}
 }
 
 // FuzzSequences plays the program of a seed. It is for those who look for
