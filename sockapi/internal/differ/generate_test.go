@@ -469,7 +469,7 @@ func TestGenerated(t *testing.T) {
 			}
 		}
 		t.Logf("%d programs", n)
-		g.tellMet(t)
+		g.tellMet(t, *forFlag >= long)
 		return
 	}
 	start := time.Now()
@@ -479,17 +479,24 @@ func TestGenerated(t *testing.T) {
 		}
 	}
 	t.Logf("%d generated sequences in %v", *seedsFlag, time.Since(start).Round(time.Millisecond))
-	g.tellMet(t)
+	g.tellMet(t, false)
 }
 
-// tellMet tells how often each line of ofGenerated and lasting served: one that
-// never does hides what it was not written for.
-func (g generators) tellMet(t *testing.T) {
+// long is a time in which every difference that is listed is met.
+const long = 10 * time.Minute
+
+// tellMet tells how often each line of ofGenerated and lasting served. One that
+// never does hides what it was not written for: after a long time that is an
+// error.
+func (g generators) tellMet(t *testing.T, must bool) {
 	t.Helper()
 	for _, list := range [][]difference{ofGenerated, lasting} {
 		for i := range list {
 			d := &list[i]
 			t.Logf("%4d times: %s %s: %s, ours %s (%s)", g.met[d], d.in, d.call, d.kernel, d.ours, d.why)
+			if must && g.met[d] == 0 {
+				t.Errorf("no sequence met it: %+v", *d)
+			}
 		}
 	}
 }
