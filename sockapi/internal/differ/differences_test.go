@@ -45,7 +45,6 @@ var byNetstack = []difference{
 	{"*/urgent data between others", "p.recv(9)", `4 "fter" {p:OUT}`, `5 "after" {p:OUT}`, urgent},
 
 	// A port that a socket picked by itself.
-	{"tcp*/disconnect*", "c.getsockname()", "*:p2", "*:0", keptPort},
 	{"tcp*/listener", "l.getsockname()", "*:p3", "*:p1", "a listener that listens again after shutdown or disconnect has its old port: on Linux one that it picked by itself is another"},
 	{"tcp*/listener, unbound*", "l.getsockname()", "*:p2", "*:p1", "a listener that listens again after shutdown or disconnect has its old port: on Linux one that it picked by itself is another"},
 	{"tcp*/both shut down for writing", "p.bind(*)", "ok", "EINVAL", bindAgain},
@@ -88,7 +87,6 @@ var byNetstack = []difference{
 
 const (
 	urgent        = "netstack has no urgent data"
-	keptPort      = "a port that a socket picked by itself is shown as 0 once its connection is over: on Linux it shows until the next bind"
 	bindAgain     = "a connection that is over keeps its address: on Linux bind takes another if connect had picked the port"
 	synRecvEnds   = "netstack ends a connection in SYN-RECV with a reset, where Linux completes it first"
 	icmpQueue     = "Linux leaves the ICMP error of a connecting IPv4 socket in the error queue too, without IP_RECVERR"
@@ -152,7 +150,6 @@ var ofGenerated = []difference{
 	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "ok", "ok {*:OUT*HUP}", bindAgain},
 	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "EADDRINUSE", "EINVAL", bindAgain},
 	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "EADDRINUSE", "EADDRINUSE {*:OUT*HUP}", bindAgain},
-	{"AF_INET*/SOCK_STREAM", "*.getsockname()", "*:p*", "*:0", keptPort},
 	{"AF_INET*/SOCK_STREAM", "*.connect(*)", "EINPROGRESS {*ERR|HUP|RDHUP}", "EINPROGRESS {*:OUT}", "a listener that was shut down keeps its port, and connects to itself"},
 }
 

@@ -22,6 +22,7 @@ type tcpEndpoint struct {
 	socket
 	raw   atomic.Pointer[tcp.Endpoint]
 	local atomic.Pointer[tcpip.FullAddress] // what Bind got, with its port
+	shown atomic.Pointer[tcpip.FullAddress] // what LocalAddr tells while there is no port; nil at first
 	// drained is the netstack endpoint whose errors were moved to pending.
 	drained atomic.Pointer[tcp.Endpoint]
 	drainMu sync.Mutex // the turn of moving them, see drain
@@ -566,11 +567,15 @@ func shutdownFlags(how int) (tcpip.ShutdownFlags, error) {
 	return 0, endpoint.EINVAL
 }
 
-// LocalAddr implements endpoint.Endpoint.
+// LocalAddr implements endpoint.Endpoint. A port that the socket has no more
+// shows until it gets another one, as on Linux.
 func (t *tcpEndpoint) LocalAddr() (endpoint.Addr, error) {
 	fa, err := t.raw.Load().GetLocalAddress()
 	if err != nil {
 		return endpoint.Addr{}, errno(err)
+	}
+	if shown := t.shown.Load(); fa.Port == 0 && shown != nil {
+		fa = *shown
 	}
 	if fa.Addr.Len() == 0 && t.has(flagBound4) {
 		fa.Addr = mappedAny

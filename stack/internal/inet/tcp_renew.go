@@ -74,6 +74,13 @@ func (t *tcpEndpoint) renew(old *tcp.Endpoint) error {
 		return err
 	}
 	t.copyOptions(raw, old)
+	if was, err := old.GetLocalAddress(); err == nil && was.Port != 0 {
+		shown := tcpip.FullAddress{Port: was.Port}
+		if t.has(flagBound) {
+			shown.NIC, shown.Addr = t.local.Load().NIC, t.local.Load().Addr
+		}
+		t.shown.Store(&shown)
+	}
 	if t.has(flagBound) {
 		// The port may have gone to someone else by now; the socket is
 		// then unbound, and the next connect picks another.
