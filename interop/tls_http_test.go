@@ -37,9 +37,6 @@ func tenMB() []byte {
 // crypto/tls makes with our context's configuration.
 var protocols = map[string]string{"http/1.1": "HTTP/1.1", "h2": "HTTP/2.0"}
 
-// connection is the key of a request's connection in its context.
-type connection struct{}
-
 // TestTLSCurl: curl with our server: 10 MB each way, with and without the
 // authority, and with and without a certificate of its own.
 func TestTLSCurl(t *testing.T) {
@@ -54,12 +51,9 @@ func TestTLSCurl(t *testing.T) {
 	check(t, os.WriteFile(file, data, 0o600))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /who", func(w http.ResponseWriter, r *http.Request) {
-		name, state := "nobody", *r.TLS
-		if c, ok := r.Context().Value(connection{}).(*tls.Conn); ok {
-			state = c.ConnectionState() // r.TLS is from before the handshake
-		}
-		if len(state.PeerCertificates) > 0 {
-			name = state.PeerCertificates[0].Subject.CommonName
+		name := "nobody"
+		if len(r.TLS.PeerCertificates) > 0 {
+			name = r.TLS.PeerCertificates[0].Subject.CommonName
 		}
 		fmt.Fprint(w, r.Proto, " ", name)
 	})
@@ -86,9 +80,7 @@ func TestTLSCurl(t *testing.T) {
 				} else {
 					l = ctx.NewListener(l)
 				}
-				server := &http.Server{Handler: mux, ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-					return context.WithValue(ctx, connection{}, c)
-				}}
+				server := &http.Server{Handler: mux}
 				served := make(chan error, 1)
 				go func() { served <- server.Serve(l) }()
 				t.Cleanup(func() {

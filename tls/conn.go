@@ -21,11 +21,12 @@ import (
 // after a deadline. A Write that its deadline ends counts what was encrypted as
 // written: it goes out before anything that is written later.
 type Conn struct {
-	con    *connection
-	raw    *sockapi.Conn
-	ragged bool // report an end without close_notify
-	read   deadline
-	write  deadline
+	con      *connection
+	raw      *sockapi.Conn
+	ragged   bool // report an end without close_notify
+	accepted bool // by a listener: ConnectionState shakes hands
+	read     deadline
+	write    deadline
 }
 
 var _ net.Conn = (*Conn)(nil)
@@ -126,21 +127,8 @@ func (l *listener) Accept() (net.Conn, error) {
 		plain.Close()
 		return nil, err
 	}
-	return &accepted{conn}, nil
-}
-
-// handshakeLimit is how long ConnectionState of an accepted connection waits.
-const handshakeLimit = 10 * time.Second
-
-// accepted is a connection that knows its state as soon as it is asked: whose
-// certificate a request came with.
-type accepted struct{ *Conn }
-
-// ConnectionState shakes hands first. How that failed the next call says; one
-// that took too long goes on there.
-func (c *accepted) ConnectionState() tls.ConnectionState {
-	_ = c.con.handshake("handshake", &limit{conn: c.con.sock.conn, at: c.con.clock.Now().Add(handshakeLimit)})
-	return c.con.state()
+	conn.accepted = true
+	return conn, nil
 }
 
 // Listener returns a listening socket as a net.Listener of TLS connections.
@@ -251,9 +239,18 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 // NetConn returns the connection below.
 func (c *Conn) NetConn() net.Conn { return c.raw }
 
+// handshakeLimit is how long ConnectionState of an accepted connection waits.
+const handshakeLimit = 10 * time.Second
+
 // ConnectionState returns what crypto/tls knows, zero before the end of the
-// handshake.
-func (c *Conn) ConnectionState() tls.ConnectionState { return c.con.state() }
+// handshake. A connection from [SSLContext.NewListener] shakes hands first: how
+// that failed the next call says, and one that took too long goes on there.
+func (c *Conn) ConnectionState() tls.ConnectionState {
+	if c.accepted {
+		_ = c.con.handshake("handshake", &limit{conn: c.con.sock.conn, at: c.con.clock.Now().Add(handshakeLimit)})
+	}
+	return c.con.state()
+}
 
 // Getpeercert is [SSLSocket.Getpeercert].
 func (c *Conn) Getpeercert() (*Certificate, error) {
