@@ -1,6 +1,6 @@
 // Package interop tries this project against what it did not write: the Linux
-// kernel's TCP/IP through a TUN interface, and the programs python3, curl and
-// ping on the kernel's side.
+// kernel's TCP/IP through a TUN interface, and programs such as python3, curl,
+// nginx, ping and openssl on the kernel's side.
 //
 // It has tests alone. They run in a user and network namespace of their own,
 // made by package netns, so that nothing of the host's network is touched and no

@@ -215,7 +215,7 @@ func TestOpenSSLServerName(t *testing.T) {
 			if want := map[bool]*tls.SSLContext{true: other, false: ctx}[c.subject == "other.example"]; s.Context() != want {
 				t.Errorf("%s: another context", c.name)
 			}
-			client.Expect("subject=CN = " + c.subject)
+			client.Expect(c.subject)
 			client.Expect("Verify return code: 0 (ok)")
 		}
 	}
@@ -305,7 +305,7 @@ func TestOpenSSLClientCertificates(t *testing.T) {
 			}
 			say(t, s, "hello", server)
 			if c.show == good {
-				server.Expect("subject=CN = client.example")
+				server.Expect("client.example")
 			}
 			server.Expect("hello")
 			unwrapTLS(t, s, server)

@@ -221,6 +221,28 @@ func TestPythonSessions(t *testing.T) {
 	})
 }
 
+// TestPythonHalf: after the close_notify of one side the other goes on sending.
+func TestPythonHalf(t *testing.T) {
+	withPython(t, "half", func(t *testing.T, p *pythonPeer) {
+		s := p.wrap(t, p.plain(t), tls.WrapOptions{ReportRaggedEOFs: true})
+		p.send(t, s, "hello")
+		check(t, s.Conn().CloseWrite())
+		hear(t, s, "more", p.Process)
+		hear(t, s, "and more", p.Process)
+		hearEnd(t, s, p.Process)
+		unwrapTLS(t, s, p.Process)
+
+		s = p.wrap(t, p.plain(t), tls.WrapOptions{ReportRaggedEOFs: true})
+		hear(t, s, "hello", p.Process)
+		p.send(t, s, "hello")
+		p.Expect("shut")
+		hearEnd(t, s, p.Process)
+		p.send(t, s, "more")
+		p.send(t, s, "and more")
+		unwrapTLS(t, s, p.Process)
+	})
+}
+
 // TestPythonRagged: an end without close_notify from either side, told and
 // suppressed.
 func TestPythonRagged(t *testing.T) {

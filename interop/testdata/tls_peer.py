@@ -190,6 +190,30 @@ def sessions():
         s.unwrap().close()
 
 
+def half():
+    """The other side says close_notify and reads on, then this side does."""
+    ctx = context()
+    s = wrap(ctx, plain())
+    expect(s, 'hello')
+    if s.recv(10) != b'':
+        raise ValueError('more came before close_notify')
+    send(s, 'more')
+    send(s, 'and more')
+    s.unwrap().close()
+    s = wrap(ctx, plain())
+    send(s, 'hello')
+    expect(s, 'hello')
+    s.setblocking(False)
+    try:
+        s.unwrap()
+    except ssl.SSLWantReadError:
+        say('shut')
+    s.settimeout(30)
+    expect(s, 'more')
+    expect(s, 'and more')
+    s.unwrap().close()
+
+
 def ragged():
     """Two connections that this side closes without close_notify, then two that the other does."""
     ctx = context()
