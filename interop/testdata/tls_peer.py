@@ -223,13 +223,17 @@ def ragged():
         expect(s, 'hello')
         s.close()
     for suppress in True, False:
+        if not suppress:
+            ctx.options &= ~0x80  # OP_IGNORE_UNEXPECTED_EOF, which some versions set
         s = wrap(ctx, plain(), suppress_ragged_eofs=suppress)
         send(s, 'hello')
         expect(s, 'hello')
         try:
             say('end', s.recv(10))
-        except ssl.SSLEOFError as err:
-            say('SSLEOFError', err)
+        except ssl.SSLError as err:  # some versions have no SSLEOFError for it
+            if not isinstance(err, ssl.SSLEOFError) and err.reason != 'UNEXPECTED_EOF_WHILE_READING':
+                raise
+            say('ragged end', err)
         s.close()
 
 
