@@ -4,11 +4,13 @@ package interop
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"usersock/interop/netns"
+	"usersock/sockapi"
 	"usersock/tls"
 )
 
@@ -151,4 +153,48 @@ func TestOpenSSLVersions(t *testing.T) {
 	_, err = acceptTLS(t, l, ca.server(t, show), tls.WrapOptions{}, client)
 	wantSSLError(t, err, "TLSV1_ALERT_UNKNOWN_CA", client)
 	client.Expect("unable to get local issuer certificate")
+}
+
+// TestOpenSSLObject: the 2.5 document's object, which shows a certificate and
+// never closes the socket, and get_server_certificate.
+func TestOpenSSLObject(t *testing.T) {
+	netns.Need(t, "openssl", "stdbuf")
+	n := host(t, "tun")
+	ca := newAuthority(t, "root")
+	show, own := ca.issue("ecdsa", tlsName), ca.issue("rsa", "client.example")
+	server := sServer(t, tlsPort, show, "-rev", "-Verify", "1", "-CAfile", ca.file, "-verify_return_error")
+	sock, err := n.CreateConnection(sockapi.InetAddr{Host: kernel4, Port: tlsPort}, tlsPatience, nil)
+	check(t, err)
+	defer sock.Close()
+	o, err := tls.Ssl(sock, own.key, own.cert)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, server.Printed())
+	}
+	if o.Server() != "/CN="+tlsName || o.Issuer() != "/CN=root" {
+		t.Errorf("the server is %q, by %q", o.Server(), o.Issuer())
+	}
+	server.Expect("client.example")
+	for _, line := range []string{"abc\n", "CLOSE\n"} {
+		if sent, err := o.Write([]byte(line)); sent != len(line) || err != nil {
+			t.Fatalf("sent %d bytes, %v\n%s", sent, err, server.Printed())
+		}
+	}
+	if all, err := o.Read(); string(all) != "cba\n" || err != nil {
+		t.Errorf("read %q, %v\n%s", all, err, server.Printed())
+	}
+	if sock.Fileno() < 0 {
+		t.Error("the socket is closed")
+	}
+
+	server = sServer(t, tlsPort+1, show, "-rev")
+	want, err := os.ReadFile(show.cert)
+	check(t, err)
+	for _, trusted := range []string{"", ca.file} {
+		got, err := tls.GetServerCertificate(n, sockapi.InetAddr{Host: kernel4, Port: tlsPort + 1}, trusted, tlsPatience)
+		if err != nil || got != string(want) {
+			t.Errorf("%s, %v, want\n%s\n%s", got, err, want, server.Printed())
+		}
+	}
+	_, err = tls.GetServerCertificate(n, sockapi.InetAddr{Host: kernel4, Port: tlsPort + 1}, newAuthority(t, "other").file, tlsPatience)
+	wantVerifyError(t, err, 20, server)
 }
