@@ -81,6 +81,12 @@ func TestContextLikePython(t *testing.T) {
 		var theirs []int
 		python(t, "c = ssl.SSLContext(ssl."+name+`)
 print(json.dumps([int(c.protocol), int(c.options), int(c.verify_mode), int(c.verify_flags), int(c.minimum_version), int(c.maximum_version), c.security_level, c.num_tickets] + [1]*c.check_hostname))`, &theirs)
+		// Earlier releases of 3.11 ignore an unexpected end; and a Python may be built
+		// to leave the minimum to the system's OpenSSL, as Debian's is.
+		ours[1], theirs[1] = ours[1]&^OP_IGNORE_UNEXPECTED_EOF, theirs[1]&^OP_IGNORE_UNEXPECTED_EOF
+		if theirs[4] == int(TLSVersion_MINIMUM_SUPPORTED) {
+			theirs[4] = ours[4]
+		}
 		if !slices.Equal(ours, theirs) {
 			t.Errorf("%s: %v, in Python %v", name, ours, theirs)
 		}
