@@ -18,6 +18,7 @@ import (
 // endpoint for comes to HandleUnknownDestinationPacket, and the port table is
 // asked there.
 type datagramProtocol struct {
+	optionless
 	number tcpip.TransportProtocolNumber
 	stack  *gvstack.Stack
 	p      atomic.Pointer[Protocols] // nil until New
@@ -209,20 +210,20 @@ func (pr *datagramProtocol) check(pkt *gvstack.PacketBuffer, id *packetID) (verd
 	return packetValid, false
 }
 
-// SetOption implements stack.TransportProtocol.
-func (*datagramProtocol) SetOption(tcpip.SettableTransportProtocolOption) tcpip.Error {
+// optionless is what protocols have in common that have neither options nor
+// goroutines of their own: a part of stack.TransportProtocol.
+type optionless struct{}
+
+func (optionless) SetOption(tcpip.SettableTransportProtocolOption) tcpip.Error {
 	return &tcpip.ErrUnknownProtocolOption{}
 }
 
-// Option implements stack.TransportProtocol.
-func (*datagramProtocol) Option(tcpip.GettableTransportProtocolOption) tcpip.Error {
+func (optionless) Option(tcpip.GettableTransportProtocolOption) tcpip.Error {
 	return &tcpip.ErrUnknownProtocolOption{}
 }
 
-// Close, Wait, Pause, Resume and Restore implement stack.TransportProtocol:
-// there are no goroutines.
-func (*datagramProtocol) Close()   {}
-func (*datagramProtocol) Wait()    {}
-func (*datagramProtocol) Pause()   {}
-func (*datagramProtocol) Resume()  {}
-func (*datagramProtocol) Restore() {}
+func (optionless) Close()   {}
+func (optionless) Wait()    {}
+func (optionless) Pause()   {}
+func (optionless) Resume()  {}
+func (optionless) Restore() {}

@@ -18,6 +18,7 @@ import (
 // packet that no raw socket takes is answered as netstack answers an unknown
 // protocol.
 type rawProtocol struct {
+	optionless
 	number tcpip.TransportProtocolNumber
 	stack  *gvstack.Stack
 }
@@ -50,7 +51,7 @@ func RawProtocols(more []int) (list []gvstack.TransportProtocolFactory) {
 		}
 		made[n] = true
 		list = append(list, func(s *gvstack.Stack) gvstack.TransportProtocol {
-			return &rawProtocol{tcpip.TransportProtocolNumber(n), s}
+			return &rawProtocol{number: tcpip.TransportProtocolNumber(n), stack: s}
 		})
 	}
 	return list
@@ -185,21 +186,3 @@ func nextHeaderAt(ip []byte) int {
 		b = rest
 	}
 }
-
-// SetOption implements stack.TransportProtocol.
-func (*rawProtocol) SetOption(tcpip.SettableTransportProtocolOption) tcpip.Error {
-	return &tcpip.ErrUnknownProtocolOption{}
-}
-
-// Option implements stack.TransportProtocol.
-func (*rawProtocol) Option(tcpip.GettableTransportProtocolOption) tcpip.Error {
-	return &tcpip.ErrUnknownProtocolOption{}
-}
-
-// Close, Wait, Pause, Resume and Restore implement stack.TransportProtocol:
-// there are no goroutines.
-func (*rawProtocol) Close()   {}
-func (*rawProtocol) Wait()    {}
-func (*rawProtocol) Pause()   {}
-func (*rawProtocol) Resume()  {}
-func (*rawProtocol) Restore() {}
