@@ -152,6 +152,9 @@ func TestOptionsAlone(t *testing.T) {
 					if err != nil {
 						return name(err)
 					}
+					if info.Name == endpoint.SO_MEMINFO && info.Level == endpoint.SOL_SOCKET {
+						clear(buf[:4]) // what waits: the kernel sends itself ICMPv6 when an interface comes up
+					}
 					return fmt.Sprintf("%d bytes %x", n, buf[:n])
 				}
 				want, got := read(kernel), read(ours)
