@@ -45,8 +45,8 @@ var byNetstack = []difference{
 	{"*/urgent data between others", "p.recv(9)", `4 "fter" {p:OUT}`, `5 "after" {p:OUT}`, urgent},
 
 	// A port that a socket picked by itself.
-	{"tcp*/listener", "l.getsockname()", "*:p3", "*:p1", "a listener that listens again after shutdown or disconnect has its old port: on Linux one that it picked by itself is another"},
-	{"tcp*/listener, unbound*", "l.getsockname()", "*:p2", "*:p1", "a listener that listens again after shutdown or disconnect has its old port: on Linux one that it picked by itself is another"},
+	{"tcp*/listener", "l.getsockname()", "*:p3", "*:p1", listensAgain},
+	{"tcp*/listener, unbound*", "l.getsockname()", "*:p2", "*:p1", listensAgain},
 	{"tcp*/both shut down for writing", "p.bind(*)", "ok", "EINVAL", bindAgain},
 	{"states4/CLOSE after LAST-ACK/bind", "a.bind(*)", "ok", "EINVAL", bindAgain},
 	{"states4/TIME-WAIT/bind", "a.bind(*)", "ok", "EINVAL", bindAgain},
@@ -86,6 +86,7 @@ var byNetstack = []difference{
 }
 
 const (
+	listensAgain  = "a listener that listens again after shutdown or disconnect has its old port: on Linux one that it picked by itself is another"
 	urgent        = "netstack has no urgent data"
 	bindAgain     = "a connection that is over keeps its address: on Linux bind takes another if connect had picked the port"
 	synRecvEnds   = "netstack ends a connection in SYN-RECV with a reset, where Linux completes it first"
@@ -149,6 +150,8 @@ var ofGenerated = []difference{
 	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "ok", "EINVAL", bindAgain},
 	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "ok", "ok {*:OUT*HUP}", bindAgain},
 	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "EADDRINUSE", "EINVAL", bindAgain},
+	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "EADDRINUSE", "ok", "the port of a listener that was disconnected is free, whoever it accepted: on Linux it is not without SO_REUSEADDR on both"},
+	{"AF_INET*/SOCK_STREAM", "*.getsockname()", "*:p*", "*:p*", listensAgain},
 	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "EADDRINUSE", "EADDRINUSE {*:OUT*HUP}", bindAgain},
 	{"AF_INET*/SOCK_STREAM", "*.connect(*)", "EINPROGRESS {*ERR|HUP|RDHUP}", "EINPROGRESS {*:OUT}", "a listener that was shut down keeps its port, and connects to itself"},
 }

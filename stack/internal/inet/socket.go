@@ -53,6 +53,7 @@ const (
 	flagConnecting              // Connect answered EINPROGRESS
 	flagConnected               // Connect succeeded, or accepted
 	flagListenShut              // Shutdown of a listener
+	flagHeir                    // accepted by a listener that was bound to an address
 	flagShutRead
 	flagShutWrite
 	flagBound4   // an AF_INET6 endpoint, bound to an IPv4-mapped address

@@ -274,6 +274,9 @@ func (t *tcpEndpoint) Accept() (endpoint.Endpoint, endpoint.Addr, error) {
 		p: t.p, af: t.af, typ: t.typ, proto: t.proto, cred: t.cred, id: t.p.ids(), wq: wq,
 	}}
 	c.flags.Store(flagConnected)
+	if local := t.local.Load(); t.has(flagBound) && local.Addr.Len() != 0 {
+		c.set(flagHeir, true)
+	}
 	c.raw.Store(ep.(*tcp.Endpoint))
 	t.bequeath(c)
 	t.p.streams.add(c)

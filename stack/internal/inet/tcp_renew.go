@@ -76,8 +76,11 @@ func (t *tcpEndpoint) renew(old *tcp.Endpoint) error {
 	t.copyOptions(raw, old)
 	if was, err := old.GetLocalAddress(); err == nil && was.Port != 0 {
 		shown := tcpip.FullAddress{Port: was.Port}
-		if t.has(flagBound) {
+		switch {
+		case t.has(flagBound):
 			shown.NIC, shown.Addr = t.local.Load().NIC, t.local.Load().Addr
+		case t.has(flagHeir):
+			shown.NIC, shown.Addr = was.NIC, was.Addr
 		}
 		t.shown.Store(&shown)
 	}
