@@ -151,6 +151,7 @@ var ofGenerated = []difference{
 	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "ok", "ok {*:OUT*HUP}", bindAgain},
 	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "EADDRINUSE", "EINVAL", bindAgain},
 	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "EADDRINUSE", "ok", "the port of a listener that was disconnected is free, whoever it accepted: on Linux it is not without SO_REUSEADDR on both"},
+	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "ok", "EADDRINUSE", listensAgain},
 	{"AF_INET*/SOCK_STREAM", "*.getsockname()", "*:p*", "*:p*", listensAgain},
 	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "EADDRINUSE", "EADDRINUSE {*:OUT*HUP}", bindAgain},
 	{"AF_INET*/SOCK_STREAM", "*.connect(*)", "EINPROGRESS {*ERR|HUP|RDHUP}", "EINPROGRESS {*:OUT}", "a listener that was shut down keeps its port, and connects to itself"},
