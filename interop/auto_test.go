@@ -243,12 +243,16 @@ func TestDnsmasqRenews(t *testing.T) {
 			s, err := stack.New(stack.Config{Clock: fastClock{endpoint.SystemClock(), time.Now(), 30}})
 			check(t, err)
 			defer s.Close()
-			leases, gone := make(chan stack.Lease, 100), make(chan bool, 1)
+			leases, gone := make(chan stack.Lease, 100), make(chan bool, 100)
+			had := false
 			defer s.Watch(func(e stack.Event) {
-				switch st, _ := s.AutoState(device); {
-				case e.Kind == stack.AutoChanged && st.Lease != nil:
+				if e.Kind != stack.AutoChanged {
+					return
+				}
+				if st, _ := s.AutoState(device); st.Lease != nil {
+					had = true
 					leases <- *st.Lease
-				case e.Kind == stack.AddrRemoved:
+				} else if had {
 					gone <- true
 				}
 			})()
@@ -281,8 +285,10 @@ func TestDnsmasqRenews(t *testing.T) {
 				st, _ := s.AutoState(device)
 				t.Fatalf("not withdrawn: %+v", st)
 			}
-			if st, _ := s.AutoState(device); st.Lease != nil {
-				t.Errorf("%+v", st)
+			for _, in := range s.Interfaces() {
+				if slices.ContainsFunc(in.Addrs, func(p netip.Prefix) bool { return p.Addr() == first.Addr.Addr() }) {
+					t.Errorf("the address is still there: %+v", in)
+				}
 			}
 		})
 	}
