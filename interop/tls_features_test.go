@@ -61,7 +61,7 @@ func TestOpenSSLResumption(t *testing.T) {
 			ctx := ca.server(t, show)
 			file := filepath.Join(t.TempDir(), "session")
 			for round, c := range []struct {
-				options int // beside the usual
+				options int64 // beside the usual
 				args    []string
 				says    string
 				reused  bool

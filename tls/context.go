@@ -23,7 +23,7 @@ type SSLContext struct {
 	stats    [5]atomic.Int64
 
 	mu            sync.Mutex // a leaf
-	options       int
+	options       int64
 	mode          int
 	flags         int
 	checkHostname bool
@@ -102,11 +102,11 @@ func get[T any](c *SSLContext, field *T) T {
 }
 
 // Options returns the OP_* that are set.
-func (c *SSLContext) Options() int { return get(c, &c.options) }
+func (c *SSLContext) Options() int64 { return get(c, &c.options) }
 
 // SetOptions sets the OP_* to these and no others. Bits that are no option of
 // this package are a ValueError.
-func (c *SSLContext) SetOptions(options int) error {
+func (c *SSLContext) SetOptions(options int64) error {
 	const all = OP_ALL | OP_NO_SSLv3 | OP_NO_TLSv1 | OP_NO_TLSv1_1 | OP_NO_TLSv1_2 | OP_NO_TLSv1_3 | OP_CIPHER_SERVER_PREFERENCE |
 		OP_NO_COMPRESSION | OP_NO_RENEGOTIATION | OP_NO_TICKET | OP_IGNORE_UNEXPECTED_EOF | OP_ENABLE_MIDDLEBOX_COMPAT
 	if unknown := options &^ all; unknown != 0 {
@@ -203,7 +203,7 @@ func (c *SSLContext) versions() (low, high uint16, err error) {
 		high = low
 	}
 	var on []uint16
-	for i, no := range [...]int{OP_NO_TLSv1, OP_NO_TLSv1_1, OP_NO_TLSv1_2, OP_NO_TLSv1_3} {
+	for i, no := range [...]int64{OP_NO_TLSv1, OP_NO_TLSv1_1, OP_NO_TLSv1_2, OP_NO_TLSv1_3} {
 		if v := uint16(tls.VersionTLS10 + i); v >= low && v <= high && c.options&no == 0 {
 			on = append(on, v)
 		}

@@ -44,10 +44,10 @@ func python(t *testing.T, script string, into any) {
 
 // TestConstantsLikePython: every number that the module has and we have too.
 func TestConstantsLikePython(t *testing.T) {
-	var theirs map[string]int
+	var theirs map[string]int64
 	python(t, `print(json.dumps({n: int(getattr(ssl, n)) for n in dir(ssl)
     if n.startswith(('PROTOCOL_', 'OP_', 'CERT_', 'VERIFY_', 'SSL_ERROR_')) and not n.startswith('_')}))`, &theirs)
-	ours := map[string]int{
+	ours := map[string]int64{
 		"PROTOCOL_SSLv23": PROTOCOL_SSLv23, "PROTOCOL_TLS": PROTOCOL_TLS, "PROTOCOL_TLSv1": PROTOCOL_TLSv1, "PROTOCOL_TLSv1_1": PROTOCOL_TLSv1_1,
 		"PROTOCOL_TLSv1_2": PROTOCOL_TLSv1_2, "PROTOCOL_TLS_CLIENT": PROTOCOL_TLS_CLIENT, "PROTOCOL_TLS_SERVER": PROTOCOL_TLS_SERVER,
 		"CERT_NONE": CERT_NONE, "CERT_OPTIONAL": CERT_OPTIONAL, "CERT_REQUIRED": CERT_REQUIRED,
@@ -74,17 +74,17 @@ func TestConstantsLikePython(t *testing.T) {
 func TestContextLikePython(t *testing.T) {
 	for protocol, name := range map[int]string{PROTOCOL_TLS: "PROTOCOL_TLS", PROTOCOL_TLS_CLIENT: "PROTOCOL_TLS_CLIENT", PROTOCOL_TLS_SERVER: "PROTOCOL_TLS_SERVER", PROTOCOL_TLSv1_2: "PROTOCOL_TLSv1_2"} {
 		c := must(NewSSLContext(protocol))(t)
-		ours := []int{c.Protocol(), c.Options(), c.VerifyMode(), c.VerifyFlags(), int(c.MinimumVersion()), int(c.MaximumVersion()), c.SecurityLevel(), c.NumTickets()}
+		ours := []int64{int64(c.Protocol()), c.Options(), int64(c.VerifyMode()), int64(c.VerifyFlags()), int64(c.MinimumVersion()), int64(c.MaximumVersion()), int64(c.SecurityLevel()), int64(c.NumTickets())}
 		if c.CheckHostname() {
 			ours = append(ours, 1)
 		}
-		var theirs []int
+		var theirs []int64
 		python(t, "c = ssl.SSLContext(ssl."+name+`)
 print(json.dumps([int(c.protocol), int(c.options), int(c.verify_mode), int(c.verify_flags), int(c.minimum_version), int(c.maximum_version), c.security_level, c.num_tickets] + [1]*c.check_hostname))`, &theirs)
 		// Earlier releases of 3.11 ignore an unexpected end; and a Python may be built
 		// to leave the minimum to the system's OpenSSL, as Debian's is.
 		ours[1], theirs[1] = ours[1]&^OP_IGNORE_UNEXPECTED_EOF, theirs[1]&^OP_IGNORE_UNEXPECTED_EOF
-		if theirs[4] == int(TLSVersion_MINIMUM_SUPPORTED) {
+		if theirs[4] == int64(TLSVersion_MINIMUM_SUPPORTED) {
 			theirs[4] = ours[4]
 		}
 		if !slices.Equal(ours, theirs) {
@@ -171,7 +171,7 @@ func TestContextSettings(t *testing.T) {
 		t.Error("names without certificates")
 	}
 	// Ranges of versions.
-	for options, want := range map[int]string{
+	for options, want := range map[int64]string{
 		0: "TLSv1 TLSv1.3", OP_NO_TLSv1 | OP_NO_TLSv1_1: "TLSv1.2 TLSv1.3", OP_NO_TLSv1_3: "TLSv1 TLSv1.2", OP_NO_TLSv1_2: "hole",
 		OP_NO_TLSv1 | OP_NO_TLSv1_1 | OP_NO_TLSv1_2 | OP_NO_TLSv1_3: "none",
 	} {
