@@ -174,9 +174,14 @@ func (e *vnetEnd) Capabilities() stack.LinkEndpointCapabilities {
 	return plainCapabilities(e.forwards.Load()) | e.resolution()
 }
 
+// gsoNeedless is the MTU from which on segmentation is not left to the kernel:
+// a packet of its own is as long as an offload's then, and netstack spends more
+// on putting segments together than that saves.
+const gsoNeedless = 32 << 10
+
 // SupportedGSO implements stack.GSOEndpoint.
 func (e *vnetEnd) SupportedGSO() stack.SupportedGSO {
-	if e.offers() {
+	if e.offers() && e.mtu.Load() < gsoNeedless {
 		return stack.HostGSOSupported
 	}
 	return stack.GSONotSupported
