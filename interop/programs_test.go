@@ -267,7 +267,7 @@ func TestIperfRouted(t *testing.T) {
 			if n, _ := iperf3(t, server, append(back, "-c", to)...); n < 1<<20 {
 				t.Errorf("TCP %s %v: %.0f bytes", to, back, n)
 			}
-			if n, lost := iperf3(t, server, append(back, "-c", to, "-u", "-b", "20M")...); n < 1<<20 || lost > 20 { // a busy machine may let the kernel's sockets overflow; our links lose nothing, see middle
+			if n, lost := iperf3(t, server, append(back, "-c", to, "-u", "-b", "20M")...); n < 1<<20 || lost > 5 { // a busy machine may let the kernel's sockets overflow; our links lose nothing, see middle
 				t.Errorf("UDP %s %v: %.0f bytes, %.2f %% lost", to, back, n, lost)
 			}
 		}
