@@ -1,0 +1,101 @@
+package inet
+
+import (
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+
+	"usersock/stack/endpoint"
+)
+
+// Shutdown implements endpoint.Endpoint.
+func (t *tcpEndpoint) Shutdown(how int) error {
+	if t.closed.Load() {
+		return endpoint.EBADF
+	}
+	flags, err := shutdownFlags(how)
+	if err != nil {
+		return err
+	}
+	raw := t.raw.Load()
+	state := raw.EndpointState()
+	switch {
+	case state == tcp.StateTimeWait, state == tcp.StateClose:
+		return endpoint.ENOTCONN // gone, for the socket
+	case state == tcp.StateInitial, state == tcp.StateBound, state == tcp.StateListen && t.has(flagListenShut):
+		// Linux refuses, and remembers it all the same.
+		if flags&tcpip.ShutdownRead != 0 {
+			t.set(flagShutRead, true)
+			t.tell(endpoint.In | endpoint.RdHup)
+		}
+		return endpoint.ENOTCONN
+	case state == tcp.StateConnecting, state == tcp.StateSynSent:
+		return t.disconnect()
+	}
+	if t.has(flagConnecting) && synchronized(state) {
+		// For connect(2) the attempt has ended, inet_shutdown of Linux.
+		t.set(flagConnecting, false)
+		t.set(flagConnected, true)
+	}
+	if flags&tcpip.ShutdownWrite != 0 {
+		t.uncork(raw)
+	}
+	tell := flags
+	if synchronized(state) || state == tcp.StateFinWait2 {
+		tell = t.shutdownBelow(flags)
+	}
+	if tell != 0 {
+		if err := raw.Shutdown(tell); err != nil {
+			return errno(err)
+		}
+	}
+	if state == tcp.StateListen {
+		if flags&tcpip.ShutdownRead != 0 {
+			// Netstack's notification came before the flag that Ready looks at.
+			t.set(flagListenShut, true)
+			t.tell(endpoint.In | endpoint.Out | endpoint.Hup | endpoint.RdHup)
+		}
+		return nil
+	}
+	if flags&tcpip.ShutdownRead != 0 {
+		t.set(flagShutRead, true)
+	}
+	if flags&tcpip.ShutdownWrite != 0 {
+		t.set(flagShutWrite, true)
+	}
+	t.tell(endpoint.In | endpoint.Out | endpoint.Hup | endpoint.RdHup)
+	return nil
+}
+
+// shutdownBelow is what to tell netstack of a shutdown of a connection. It would
+// reset one that is shut both ways with bytes unread, which Linux does not, and
+// has no use for the receiving direction before that.
+func (t *tcpEndpoint) shutdownBelow(flags tcpip.ShutdownFlags) tcpip.ShutdownFlags {
+	read := flags&tcpip.ShutdownRead != 0 || t.has(flagShutRead)
+	write := flags&tcpip.ShutdownWrite != 0 || t.has(flagShutWrite)
+	if in, _ := t.Queued(); read && write && in == 0 {
+		return flags | tcpip.ShutdownRead
+	}
+	return flags &^ tcpip.ShutdownRead
+}
+
+// uncork lets go what MSG_MORE and TCP_CORK hold back: there is no more to
+// come.
+func (t *tcpEndpoint) uncork(raw *tcp.Endpoint) {
+	if t.has(flagMore | flagUserCork) {
+		raw.SocketOptions().SetCorkOption(false)
+	}
+}
+
+// shutdownFlags translates SHUT_RD, SHUT_WR and SHUT_RDWR; anything else is
+// EINVAL.
+func shutdownFlags(how int) (tcpip.ShutdownFlags, error) {
+	switch how {
+	case endpoint.SHUT_RD:
+		return tcpip.ShutdownRead, nil
+	case endpoint.SHUT_WR:
+		return tcpip.ShutdownWrite, nil
+	case endpoint.SHUT_RDWR:
+		return tcpip.ShutdownRead | tcpip.ShutdownWrite, nil
+	}
+	return 0, endpoint.EINVAL
+}
