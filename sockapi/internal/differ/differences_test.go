@@ -44,14 +44,6 @@ var byNetstack = []difference{
 	{"*/urgent data between others", "p.recv(1)", `1 "a"`, `1 "!"`, urgent},
 	{"*/urgent data between others", "p.recv(9)", `4 "fter" {p:OUT}`, `5 "after" {p:OUT}`, urgent},
 
-	// A port that a socket picked by itself.
-	{"tcp*/listener", "l.getsockname()", "*:p3", "*:p1", listensAgain},
-	{"tcp*/listener, unbound*", "l.getsockname()", "*:p2", "*:p1", listensAgain},
-	{"tcp*/both shut down for writing", "p.bind(*)", "ok", "EINVAL", bindAgain},
-	{"states4/CLOSE after LAST-ACK/bind", "a.bind(*)", "ok", "EINVAL", bindAgain},
-	{"states4/TIME-WAIT/bind", "a.bind(*)", "ok", "EINVAL", bindAgain},
-	{"states4/CLOSE after a re*/bind", "a.bind(*)", "ok", "ok {a:OUT|ERR|HUP}", "after a failed connection bind makes the socket anew, and the end of input is no longer there"},
-
 	// SYN-RECV of a simultaneous open.
 	{"states4/SYN-RECV/close with a reset", "peer expects END", "RST|ACK seq 1 ack 1", "RST|ACK seq * ack -5000", "netstack resets a connection in SYN-RECV with numbers that mean nothing"},
 	{"states4/SYN-RECV/close", "peer expects END", "FIN|ACK seq 1 ack 1", "RST seq 1", synRecvEnds},
@@ -86,9 +78,7 @@ var byNetstack = []difference{
 }
 
 const (
-	listensAgain  = "a listener that listens again after shutdown or disconnect has its old port: on Linux one that it picked by itself is another"
 	urgent        = "netstack has no urgent data"
-	bindAgain     = "a connection that is over keeps its address: on Linux bind takes another if connect had picked the port"
 	synRecvEnds   = "netstack ends a connection in SYN-RECV with a reset, where Linux completes it first"
 	icmpQueue     = "Linux leaves the ICMP error of a connecting IPv4 socket in the error queue too, without IP_RECVERR"
 	foreignSource = "netstack sends by an interface that has the source address alone: Linux sends from ::1 to the outside"
@@ -147,21 +137,11 @@ const (
 // family and the type.
 var ofGenerated = []difference{
 	{"AF_INET*/SOCK_STREAM", "*.send*", "* {*:IN|OUT|ERR|HUP|RDHUP}", "*", "a connection that is shut down both ways with bytes unread takes what comes after: Linux resets it"},
-	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "ok", "EINVAL", bindAgain},
-	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "ok", "ok {*:OUT*HUP}", bindAgain},
-	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "EADDRINUSE", "EINVAL", bindAgain},
-	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "EADDRINUSE", "ok", "the port of a listener that was disconnected is free, whoever it accepted: on Linux it is not without SO_REUSEADDR on both"},
-	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "ok", "EADDRINUSE", listensAgain},
-	{"AF_INET*/SOCK_STREAM", "*.getsockname()", "*:p*", "*:p*", listensAgain},
-	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "EADDRINUSE", "EADDRINUSE {*:OUT*HUP}", bindAgain},
-	{"AF_INET*/SOCK_STREAM", "*.connect(*)", "EINPROGRESS {*ERR|HUP|RDHUP}", "EINPROGRESS {*:OUT}", "a listener that was shut down keeps its port, and connects to itself"},
 }
 
 // lasting are steps that ours agrees on and that may have consequences later
 // which differ: what follows them in a generated sequence is not compared.
-var lasting = []difference{
-	{in: "AF_INET*/SOCK_STREAM", call: "*.shutdown(*)", kernel: "ENOTCONN*", why: "a shutdown of a TCP socket without connection is forgotten by connect and listen: on Linux it counts for the next connection"},
-}
+var lasting = []difference{}
 
 // glob reports whether text is of the pattern.
 func glob(pattern, text string) bool {

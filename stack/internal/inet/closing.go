@@ -69,6 +69,9 @@ func (t *tcpEndpoint) Close() error {
 		t.uncork(raw)
 	}
 	raw.Close()
+	if next := t.next.Swap(nil); next != nil {
+		next.Close()
+	}
 	if delivered(t.raw.Load().EndpointState()) {
 		t.p.closing.remove(&t.socket)
 	}

@@ -85,8 +85,6 @@ var streamScenarios = []scenario{
 		l.note("keeps its port", "%v", o.addr().Port == port)
 		l.err("bound connect anew", o.connect(ls.addr()))
 		l.note("still", "%v", o.addr().Port == port)
-	}, differ: map[string]string{
-		"still": "a port that bind(2) picked is kept; Linux keeps one that was named",
 	}},
 	{name: "port 0", run: func(l *lab) {
 		l.err("connect", l.stream().connect(inet(l.ip, 0)))

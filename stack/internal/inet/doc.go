@@ -11,8 +11,9 @@
 //
 //   - protocols.go: [Config], [New], and the table of what can be opened
 //   - socket.go: what TCP and UDP endpoints share; how notifications travel
-//   - tcp.go, tcp_ready.go, tcp_renew.go: a stream endpoint, when it is ready,
-//     and how it becomes a fresh one after a failed connect
+//   - tcp.go, tcp_ready.go: a stream endpoint, and when it is ready. tcp_bind.go
+//     knows which address and port it has, tcp_renew.go how it becomes a fresh
+//     one after its connection
 //   - datagram.go: an endpoint of every other kind. Netstack's own are not used,
 //     because they lack what ip(7) and ipv6(7) promise; of netstack there remain
 //     its network layer, its routes and its links. datagram_protocol.go is where

@@ -179,12 +179,9 @@ func (t *tcpEndpoint) info(raw *tcp.Endpoint) endpoint.SocketInfo {
 	t.describe(&info, raw)
 	if info.State == endpoint.SocketListen {
 		info.RecvQ, info.SendQ = 0, int(t.backlog.Load())
-		if t.has(flagListenShut) {
-			info.State = endpoint.SocketClose
-		}
 	}
-	if t.has(flagBound4) && info.Local.IP.IsUnspecified() {
-		info.Local.IP = netip.AddrFrom16(mappedAny.As16())
+	if local, err := t.LocalAddr(); err == nil {
+		info.Local = local
 	}
 	return info
 }

@@ -231,7 +231,7 @@ func socketOptions() []option {
 			})},
 		{level: level, name: endpoint.SO_ACCEPTCONN, symbol: "SO_ACCEPTCONN", on: onAll,
 			get: getBool(func(o target) bool {
-				return o.tcp != nil && !o.has(flagListenShut) && tcp.EndpointState(o.raw.State()) == tcp.StateListen
+				return o.tcp != nil && tcp.EndpointState(o.raw.State()) == tcp.StateListen
 			})},
 		{level: level, name: endpoint.SO_MARK, symbol: "SO_MARK", on: onAll, status: Stored,
 			note: "no rule of the stack looks at marks; to set it is EPERM but for uid 0",

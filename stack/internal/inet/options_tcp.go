@@ -242,7 +242,7 @@ func (o target) tcpInfo() []byte {
 	micros := func(d time.Duration) uint32 { return uint32(d / time.Microsecond) }
 
 	state := tcp.EndpointState(info.State)
-	if o.has(flagListenShut) || state > tcp.StateClosing || state == tcp.StateTimeWait { // the last is no state of a socket
+	if state > tcp.StateClosing || state == tcp.StateTimeWait { // the last is no state of a socket
 		state = tcp.StateClose
 	}
 	b[0] = byte(state) // tcpi_state: the numbers are Linux's
@@ -313,12 +313,8 @@ func (t *tcpEndpoint) copyOptions(dst, src *tcp.Endpoint) {
 		return
 	}
 	to, from := dst.SocketOptions(), src.SocketOptions()
-	if from.GetReuseAddress() {
-		to.SetReuseAddress(true)
-	}
-	if from.GetReusePort() {
-		to.SetReusePort(true)
-	}
+	to.SetReuseAddress(from.GetReuseAddress())
+	to.SetReusePort(from.GetReusePort())
 	to.SetBroadcast(from.GetBroadcast())
 	to.SetNoChecksum(from.GetNoChecksum())
 	to.SetV6Only(from.GetV6Only())

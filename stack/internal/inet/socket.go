@@ -43,18 +43,19 @@ type socket struct {
 
 // Bits of socket.flags.
 const (
-	flagTimestamp   = 1 << iota // SO_TIMESTAMP
-	flagTimestampNS             // SO_TIMESTAMPNS
-	flagSendBufSet              // SO_SNDBUF was set: report what netstack has
-	flagRecvBufSet              // SO_RCVBUF was set
-	flagUserCork                // TCP_CORK, or UDP_CORK
-	flagMore                    // the last Send had MSG_MORE
-	flagBound                   // by Bind, not by Connect or Send
-	flagConnecting              // Connect answered EINPROGRESS
-	flagConnected               // Connect succeeded, or accepted
-	flagListenShut              // Shutdown of a listener
-	flagHeir                    // accepted by a listener that was bound to an address
-	flagShutRead
+	flagTimestamp     = 1 << iota // SO_TIMESTAMP
+	flagTimestampNS               // SO_TIMESTAMPNS
+	flagSendBufSet                // SO_SNDBUF was set: report what netstack has
+	flagRecvBufSet                // SO_RCVBUF was set
+	flagUserCork                  // TCP_CORK, or UDP_CORK
+	flagMore                      // the last Send had MSG_MORE
+	flagAddrLock                  // Bind was given an address, or that of the listener was
+	flagPortLock                  // Bind was given a port
+	flagUnnamed                   // a Bind failed after the connection was over
+	flagConnecting                // Connect answered EINPROGRESS
+	flagConnected                 // Connect succeeded, or accepted
+	flagDisconnecting             // Shutdown after an attempt to connect had failed
+	flagShutRead                  // also by a Shutdown without a connection
 	flagShutWrite
 	flagBound4   // an AF_INET6 endpoint, bound to an IPv4-mapped address
 	flagScoped   // bound to a link-local address, hence to its interface
@@ -217,7 +218,10 @@ func (s *socket) checkLocal(fa tcpip.FullAddress, ops *tcpip.SocketOptions) erro
 
 // bound records what netstack forgets of a successful Bind.
 func (s *socket) bound(fa tcpip.FullAddress) {
-	bits := uint32(flagBound)
+	var bits uint32
+	if fa.Addr.Len() != 0 {
+		bits |= flagAddrLock
+	}
 	if isMapped(fa.Addr) {
 		bits |= flagBound4
 	}

@@ -21,8 +21,8 @@ import (
 type tcpEndpoint struct {
 	socket
 	raw   atomic.Pointer[tcp.Endpoint]
-	local atomic.Pointer[tcpip.FullAddress] // what Bind got, with its port
-	shown atomic.Pointer[tcpip.FullAddress] // what LocalAddr tells while there is no port; nil at first
+	next  atomic.Pointer[tcp.Endpoint]      // what was bound after raw had ended; mostly nil
+	named atomic.Pointer[tcpip.FullAddress] // the name without a port of netstack's, see tcp_bind.go; nil at first
 	// drained is the netstack endpoint whose errors were moved to pending.
 	drained atomic.Pointer[tcp.Endpoint]
 	drainMu sync.Mutex // the turn of moving them, see drain
@@ -78,17 +78,14 @@ func (t *tcpEndpoint) Connect(a endpoint.Addr) error {
 	if t.has(flagConnected) {
 		return endpoint.EISCONN
 	}
+	if t.has(flagDisconnecting) {
+		return endpoint.EINVAL
+	}
 	raw := t.raw.Load()
-	switch raw.EndpointState() {
-	case tcp.StateListen:
-		if !t.has(flagListenShut) {
-			return endpoint.EISCONN
-		}
-		if err := t.disconnect(); err != nil {
-			return err
-		}
-		raw = t.raw.Load()
-	case tcp.StateClose, tcp.StateError:
+	switch state := raw.EndpointState(); {
+	case state == tcp.StateListen:
+		return endpoint.EISCONN
+	case ended(state):
 		return t.connectFailed(raw)
 	}
 	if err := t.checkPeer(&fa, raw.SocketOptions()); err != nil {
@@ -101,6 +98,10 @@ func (t *tcpEndpoint) Connect(a endpoint.Addr) error {
 	}
 	if t.p.ended.Load() {
 		return endpoint.ENETDOWN
+	}
+	raw, late, err := t.bindToConnect(raw)
+	if err != nil {
+		return err
 	}
 	switch err := raw.Connect(fa); err.(type) {
 	case nil:
@@ -121,14 +122,23 @@ func (t *tcpEndpoint) Connect(a endpoint.Addr) error {
 			t.pending.CompareAndSwap(0, int32(t.failure(err)))
 			return t.connectFailed(raw)
 		}
-		if _, bad := err.(*tcpip.ErrUnknownProtocol); bad {
-			return endpoint.ENETUNREACH
+		e := t.connectErrno(err)
+		if err := t.unbindAfter(raw, err, late); err != nil {
+			return err
 		}
-		if e := errno(err); e != endpoint.ENETUNREACH || !t.onLoopback4() {
-			return e
-		}
-		return endpoint.EINVAL // a route of Linux may not begin there
+		return e
 	}
+}
+
+// connectErrno is errno for a connect that netstack refuses at once.
+func (t *tcpEndpoint) connectErrno(err tcpip.Error) error {
+	if _, bad := err.(*tcpip.ErrUnknownProtocol); bad {
+		return endpoint.ENETUNREACH
+	}
+	if e := errno(err); e != endpoint.ENETUNREACH || !t.onLoopback4() {
+		return e
+	}
+	return endpoint.EINVAL // a route of Linux may not begin there
 }
 
 // limitSyns ends an attempt to connect when TCP_SYNCNT retransmissions have had
@@ -183,6 +193,10 @@ func (t *tcpEndpoint) Send(m endpoint.Message) (int, error) {
 		raw.SocketOptions().SetCorkOption(true)
 	}
 	total := m.Len()
+	if t.has(flagShutWrite) && !connecting(raw.EndpointState()) {
+		// Netstack does not know of a Shutdown before the connection.
+		return 0, t.sendErrno(raw, &tcpip.ErrClosedForSend{}, m.Len())
+	}
 	src := t.p.source(m.Bufs, 0)
 	sent := 0
 	var err error
@@ -238,9 +252,8 @@ func (t *tcpEndpoint) sendErrno(raw *tcp.Endpoint, err tcpip.Error, total int) e
 // PeerAddr implements endpoint.Endpoint.
 func (t *tcpEndpoint) PeerAddr() (endpoint.Addr, error) {
 	raw := t.raw.Load()
-	switch raw.EndpointState() {
-	case tcp.StateTimeWait, tcp.StateClose:
-		return endpoint.Addr{}, endpoint.ENOTCONN // gone, for the socket
+	if ended(raw.EndpointState()) {
+		return endpoint.Addr{}, endpoint.ENOTCONN
 	}
 	fa, err := raw.GetRemoteAddress()
 	if err != nil {

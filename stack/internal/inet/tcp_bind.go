@@ -7,6 +7,20 @@ import (
 	"usersock/stack/endpoint"
 )
 
+// Which address and port a socket has, after inet_bind, tcp_set_state and
+// tcp_disconnect of Linux.
+//
+// A socket has a port from bind, connect or listen on. When its connection or its
+// attempt is over, or a listener is disconnected, it loses the port, unless
+// bind was given its number (SOCK_BINDPORT_LOCK); then it may be bound again.
+// Its address goes when it is disconnected, unless bind was given that
+// (SOCK_BINDADDR_LOCK). getsockname tells the lost port until there is another.
+//
+// A netstack endpoint that is bound keeps its port until it is closed. So what
+// the socket has kept is in named, and the netstack endpoint is bound when the
+// port is needed. The one that ended may have bytes to be read: what Bind gets
+// meanwhile is held by its successor.
+
 // Bind implements endpoint.Endpoint.
 func (t *tcpEndpoint) Bind(a endpoint.Addr) error {
 	if t.closed.Load() {
@@ -17,35 +31,127 @@ func (t *tcpEndpoint) Bind(a endpoint.Addr) error {
 		return err
 	}
 	raw := t.raw.Load()
-	if over(raw) && !t.has(flagBound|flagConnected) {
-		// A connect failed: the socket has no port, and may get one.
-		t.drain(raw)
-		if err := t.renew(raw); err != nil {
-			return err
-		}
-		raw = t.raw.Load()
-	}
-	if t.has(flagBound | flagConnecting | flagConnected) {
+	if t.hasPort(raw) {
 		return endpoint.EINVAL
 	}
 	if err := t.checkLocal(fa, raw.SocketOptions()); err != nil {
 		return err
 	}
+	if ended(raw.EndpointState()) {
+		err = t.bindNext(raw, fa)
+	} else {
+		err = t.bindNow(raw, fa)
+	}
+	if err != nil {
+		return err
+	}
+	t.bound(fa)
+	if fa.Port != 0 {
+		t.set(flagPortLock, true)
+	}
+	return nil
+}
+
+// hasPort reports whether the socket has a port, inet_num of Linux.
+func (t *tcpEndpoint) hasPort(raw *tcp.Endpoint) bool {
+	if t.has(flagPortLock) || t.next.Load() != nil {
+		return true
+	}
+	state := raw.EndpointState()
+	return state != tcp.StateInitial && !ended(state)
+}
+
+// bindNow binds a netstack endpoint that is fresh.
+func (t *tcpEndpoint) bindNow(raw *tcp.Endpoint, fa tcpip.FullAddress) error {
 	if err := raw.Bind(fa); err != nil {
-		if raw.EndpointState() == tcp.StateInitial {
-			// Netstack's endpoint keeps the address that it could not have.
-			if e := t.renew(raw); e != nil {
-				return e
-			}
+		if raw.EndpointState() != tcp.StateInitial {
+			return endpoint.EINVAL // another Bind was first
+		}
+		t.unname(raw)
+		// Netstack's endpoint keeps the address that it could not have.
+		if e := t.renew(raw, tcpip.FullAddress{}, 0); e != nil {
+			return e
 		}
 		return bindErrno(err)
 	}
-	if got, err := raw.GetLocalAddress(); err == nil {
-		fa.Port = got.Port
-	}
-	t.local.Store(&fa)
-	t.bound(fa)
 	return nil
+}
+
+// bindNext binds the successor of old, which has ended.
+func (t *tcpEndpoint) bindNext(old *tcp.Endpoint, fa tcpip.FullAddress) error {
+	next, err := t.newRaw()
+	if err != nil {
+		return err
+	}
+	t.copyOptions(next, old)
+	if err := next.Bind(fa); err != nil {
+		next.Close()
+		t.unname(old)
+		return bindErrno(err)
+	}
+	if !t.next.CompareAndSwap(nil, next) {
+		next.Close()
+		return endpoint.EINVAL
+	}
+	if (t.closed.Load() || t.raw.Load() != old) && t.next.CompareAndSwap(next, nil) {
+		next.Close()
+		return endpoint.EINVAL
+	}
+	return nil
+}
+
+// bindLate gives a netstack endpoint that is fresh the address and the port
+// that the socket has kept. A port that cannot be had is an error.
+func (t *tcpEndpoint) bindLate(raw *tcp.Endpoint) tcpip.Error {
+	named := t.named.Load()
+	if named == nil || raw.EndpointState() != tcp.StateInitial {
+		return nil
+	}
+	fa := *named
+	if !t.has(flagPortLock) {
+		fa.Port = 0
+	}
+	if fa == (tcpip.FullAddress{}) {
+		return nil
+	}
+	return raw.Bind(fa)
+}
+
+// keepName notes what remains of the name when the socket loses raw: what Bind
+// was given, and a port to be shown. It returns what the next netstack endpoint
+// is to be bound to at once.
+func (t *tcpEndpoint) keepName(raw *tcp.Endpoint) (at tcpip.FullAddress) {
+	named := t.name(raw)
+	if !t.has(flagAddrLock) {
+		named.Addr, named.NIC = tcpip.Address{}, 0
+	}
+	t.named.Store(&named)
+	if t.has(flagPortLock) {
+		at = named
+	}
+	return at
+}
+
+// unname forgets the address, as a bind that fails does, but not the port that
+// is shown.
+func (t *tcpEndpoint) unname(raw *tcp.Endpoint) {
+	named := tcpip.FullAddress{Port: t.name(raw).Port}
+	t.named.Store(&named)
+	t.set(flagUnnamed, true)
+	t.set(flagBound4|flagScoped, false)
+}
+
+// name is the local address as netstack spells it.
+func (t *tcpEndpoint) name(raw *tcp.Endpoint) tcpip.FullAddress {
+	if next := t.next.Load(); next != nil {
+		raw = next
+	}
+	fa, err := raw.GetLocalAddress()
+	named := t.named.Load()
+	if named != nil && (err != nil || fa.Port == 0 || t.has(flagUnnamed) && ended(raw.EndpointState())) {
+		return *named
+	}
+	return fa
 }
 
 // bindErrno is errno for Bind and Listen: no free port is EADDRINUSE there.
@@ -59,22 +165,50 @@ func bindErrno(err tcpip.Error) error {
 // onLoopback4 reports whether the socket is bound to a loopback address of
 // IPv4.
 func (t *tcpEndpoint) onLoopback4() bool {
-	local := t.local.Load()
-	return local != nil && t.has(flagBound) && ipOf(local.Addr).Unmap().Is4() && ipOf(local.Addr).Unmap().IsLoopback()
+	ip := ipOf(t.name(t.raw.Load()).Addr)
+	return ip.Is4() && ip.IsLoopback()
 }
 
-// LocalAddr implements endpoint.Endpoint. A port that the socket has no more
-// shows until it gets another one, as on Linux.
+// LocalAddr implements endpoint.Endpoint.
 func (t *tcpEndpoint) LocalAddr() (endpoint.Addr, error) {
-	fa, err := t.raw.Load().GetLocalAddress()
-	if err != nil {
-		return endpoint.Addr{}, errno(err)
-	}
-	if shown := t.shown.Load(); fa.Port == 0 && shown != nil {
-		fa = *shown
-	}
+	fa := t.name(t.raw.Load())
 	if fa.Addr.Len() == 0 && t.has(flagBound4) {
 		fa.Addr = mappedAny
 	}
 	return t.socketAddr(fa), nil
+}
+
+// bindToConnect gives raw what the socket has kept of its name, before a
+// connect. late reports whether raw got a port by that. A port that someone else
+// has by now is given up: another will do.
+func (t *tcpEndpoint) bindToConnect(raw *tcp.Endpoint) (_ *tcp.Endpoint, late bool, _ error) {
+	for {
+		fresh := raw.EndpointState() == tcp.StateInitial
+		err := t.bindLate(raw)
+		if err == nil {
+			return raw, fresh && raw.EndpointState() == tcp.StateBound, nil
+		}
+		if e := t.renew(raw, tcpip.FullAddress{}, 0); e != nil {
+			return nil, false, e
+		}
+		raw = t.raw.Load()
+		if _, used := err.(*tcpip.ErrPortInUse); !used || !t.has(flagPortLock) {
+			return nil, false, errno(err)
+		}
+		t.set(flagPortLock, false)
+	}
+}
+
+// unbindAfter takes back what a connect that netstack refused with err has
+// bound: all of it if the port could not be had, tcp_v4_connect of Linux; else
+// what bindToConnect did.
+func (t *tcpEndpoint) unbindAfter(raw *tcp.Endpoint, err tcpip.Error, late bool) error {
+	switch err.(type) {
+	case *tcpip.ErrBadLocalAddress, *tcpip.ErrNoPortAvailable:
+		return t.renew(raw, t.keepName(raw), 0)
+	}
+	if late && !t.has(flagPortLock) {
+		return t.renew(raw, tcpip.FullAddress{}, 0)
+	}
+	return nil
 }

@@ -16,7 +16,7 @@ func (t *tcpEndpoint) Listen(backlog int) error {
 	if backlog < 0 || backlog > endpoint.SOMAXCONN {
 		backlog = endpoint.SOMAXCONN
 	}
-	if t.has(flagConnecting | flagConnected) {
+	if t.has(flagConnecting | flagConnected | flagDisconnecting) {
 		return endpoint.EINVAL
 	}
 	raw := t.raw.Load()
@@ -26,12 +26,18 @@ func (t *tcpEndpoint) Listen(backlog int) error {
 	if t.p.ended.Load() {
 		return endpoint.ENETDOWN
 	}
+	if err := t.bindLate(raw); err != nil {
+		if e := t.renew(raw, tcpip.FullAddress{}, 0); e != nil {
+			return e
+		}
+		return bindErrno(err)
+	}
 	// One more than asked for: Linux lets the queue grow past the backlog
 	// by one, and netstack's does not.
 	if err := raw.Listen(backlog + 1); err != nil {
 		if raw.EndpointState() != tcp.StateListen {
-			if over(raw) { // Netstack's endpoint ends with it, a socket does not
-				if e := t.renew(raw); e != nil {
+			if over(raw) { // Netstack's endpoint ends with it, a socket keeps its port
+				if e := t.renew(raw, t.name(raw), 0); e != nil {
 					return e
 				}
 			}
@@ -51,7 +57,6 @@ func (t *tcpEndpoint) Listen(backlog int) error {
 		return endpoint.ENETDOWN
 	}
 	t.backlog.Store(int32(backlog))
-	t.set(flagListenShut|flagShutRead, false)
 	return nil
 }
 
@@ -72,12 +77,13 @@ func (t *tcpEndpoint) Accept() (endpoint.Endpoint, endpoint.Addr, error) {
 	c := &tcpEndpoint{socket: socket{
 		p: t.p, af: t.af, typ: t.typ, proto: t.proto, cred: t.cred, id: t.p.ids(), wq: wq,
 	}}
-	c.flags.Store(flagConnected)
-	if local := t.local.Load(); t.has(flagBound) && local.Addr.Len() != 0 {
-		c.set(flagHeir, true)
-	}
+	shut := t.flags.Load() & (flagShutRead | flagShutWrite)
+	c.flags.Store(flagConnected | shut | t.flags.Load()&flagAddrLock)
 	c.raw.Store(ep.(*tcp.Endpoint))
 	t.bequeath(c)
 	t.p.streams.add(c)
+	if shut&flagShutWrite != 0 {
+		_ = ep.Shutdown(tcpip.ShutdownWrite)
+	}
 	return c, c.socketAddr(peer), nil
 }

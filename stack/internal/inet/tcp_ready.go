@@ -25,6 +25,12 @@ func over(raw *tcp.Endpoint) bool {
 	return s == tcp.StateClose || s == tcp.StateError
 }
 
+// ended reports whether a socket of Linux would be in TCP_CLOSE again after a
+// connection or an attempt: TIME-WAIT is no state of a socket.
+func ended(s tcp.EndpointState) bool {
+	return s == tcp.StateClose || s == tcp.StateError || s == tcp.StateTimeWait
+}
+
 // Ready implements endpoint.Endpoint.
 func (t *tcpEndpoint) Ready(want endpoint.Events) endpoint.Events {
 	return t.readyEvents() & (want | endpoint.Always)
@@ -47,14 +53,14 @@ func (t *tcpEndpoint) readyEvents() (e endpoint.Events) {
 			e = all
 		}
 	case tcp.StateListen:
-		if !t.has(flagListenShut) {
-			return events(raw.Readiness(waiter.ReadableEvents)) & endpoint.In
-		}
-		e = endpoint.Out | endpoint.Hup
-		if t.has(flagShutRead) {
-			e = all
-		}
+		return events(raw.Readiness(waiter.ReadableEvents)) & endpoint.In
 	case tcp.StateConnecting, tcp.StateSynSent, tcp.StateSynRecv:
+		if t.has(flagShutRead) {
+			e = endpoint.In | endpoint.RdHup
+			if t.has(flagShutWrite) {
+				e |= endpoint.Hup
+			}
+		}
 	case tcp.StateTimeWait:
 		e = all
 	case tcp.StateClose, tcp.StateError:

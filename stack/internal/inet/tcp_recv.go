@@ -98,19 +98,18 @@ func (t *tcpEndpoint) recvErrno(raw *tcp.Endpoint, err tcpip.Error) error {
 		}
 		return nil
 	case *tcpip.ErrNotConnected:
-		if raw.EndpointState() == tcp.StateListen && !t.has(flagListenShut) {
+		state := raw.EndpointState()
+		if state == tcp.StateListen {
 			return endpoint.ENOTCONN
 		}
 		if e := t.takePending(); e != nil {
 			return e
 		}
-		switch raw.EndpointState() {
-		case tcp.StateSynRecv:
+		switch {
+		case t.has(flagShutRead):
+			return nil
+		case state == tcp.StateSynRecv:
 			return endpoint.EAGAIN
-		case tcp.StateInitial, tcp.StateBound, tcp.StateListen:
-			if t.has(flagShutRead) {
-				return nil
-			}
 		}
 		return endpoint.ENOTCONN
 	}

@@ -12,7 +12,7 @@ import (
 
 // A socket of Linux survives its connection: after a failed connect, and after
 // connect to AF_UNSPEC, it is unconnected again and may connect anew, with its
-// options and the address that it was bound to. A netstack endpoint ends with
+// options and, if it was bound, its address. A netstack endpoint ends with
 // its connection. So the socket gets a new one, on the same queue.
 //
 // The exchange takes no lock. Whoever loses a race closes what it made; Close
@@ -29,7 +29,7 @@ func (t *tcpEndpoint) connectFailed(raw *tcp.Endpoint) error {
 	if err == nil {
 		err = endpoint.ECONNABORTED
 	}
-	if e := t.renew(raw); e != nil {
+	if e := t.dissolve(raw); e != nil {
 		return e
 	}
 	return err
@@ -43,17 +43,16 @@ func (t *tcpEndpoint) disconnect() error {
 	state := raw.EndpointState()
 	switch state {
 	case tcp.StateInitial, tcp.StateBound:
-		t.set(flagShutRead, false)
+		t.peekOff.Store(0)
+		t.set(flagShutRead|flagShutWrite, false)
 		return nil
 	case tcp.StateClose, tcp.StateError:
 		t.drain(raw) // what is pending stays so
-	}
-	if state == tcp.StateTimeWait {
-		raw.Close() // over for the socket; the connection rests on
-	} else {
+	case tcp.StateTimeWait: // over for the socket; the connection rests on
+	default:
 		raw.Abort()
 	}
-	if err := t.renew(raw); err != nil {
+	if err := t.dissolve(raw); err != nil {
 		return err
 	}
 	switch state {
@@ -64,42 +63,56 @@ func (t *tcpEndpoint) disconnect() error {
 	return nil
 }
 
-// renew replaces old, which has ended, by a new netstack endpoint.
-func (t *tcpEndpoint) renew(old *tcp.Endpoint) error {
+// dissolve makes the socket unconnected after old, keeping of its name what Bind
+// was given.
+func (t *tcpEndpoint) dissolve(old *tcp.Endpoint) error {
+	t.peekOff.Store(0)
+	return t.renew(old, t.keepName(old), flagConnecting|flagConnected|flagDisconnecting|flagShutRead|flagShutWrite)
+}
+
+// renew replaces old, which it closes, by a new netstack endpoint that is bound to
+// at, if that can be had, and takes the flags in forget away.
+func (t *tcpEndpoint) renew(old *tcp.Endpoint, at tcpip.FullAddress, forget uint32) error {
 	if t.closed.Load() {
 		return nil
 	}
-	raw, err := t.newRaw()
-	if err != nil {
-		return err
-	}
-	t.copyOptions(raw, old)
-	if was, err := old.GetLocalAddress(); err == nil && was.Port != 0 {
-		shown := tcpip.FullAddress{Port: was.Port}
-		switch {
-		case t.has(flagBound):
-			shown.NIC, shown.Addr = t.local.Load().NIC, t.local.Load().Addr
-		case t.has(flagHeir):
-			shown.NIC, shown.Addr = was.NIC, was.Addr
+	old.Close()
+	raw := t.next.Swap(nil)
+	if raw != nil {
+		t.copyOptions(raw, old)
+	} else {
+		var err error
+		if raw, err = t.successor(old); err != nil {
+			return err
 		}
-		t.shown.Store(&shown)
-	}
-	if t.has(flagBound) {
-		// The port may have gone to someone else by now; the socket is
-		// then unbound, and the next connect picks another.
-		if err := raw.Bind(*t.local.Load()); err != nil {
-			t.set(flagBound, false)
+		if at != (tcpip.FullAddress{}) && raw.Bind(at) != nil {
+			// Somebody else has the port. Netstack's endpoint keeps the
+			// address that it could not have.
+			raw.Close()
+			if raw, err = t.successor(old); err != nil {
+				return err
+			}
 		}
 	}
 	if !t.raw.CompareAndSwap(old, raw) {
 		raw.Close()
 		return nil
 	}
-	t.set(flagConnecting|flagConnected|flagShutRead|flagShutWrite|flagListenShut, false)
+	t.set(forget|flagUnnamed, false)
 	if t.closed.Load() {
 		raw.Close()
 	}
 	return nil
+}
+
+// successor makes a netstack endpoint with the options of old.
+func (t *tcpEndpoint) successor(old *tcp.Endpoint) (*tcp.Endpoint, error) {
+	raw, err := t.newRaw()
+	if err != nil {
+		return nil, err
+	}
+	t.copyOptions(raw, old)
+	return raw, nil
 }
 
 // network is the protocol that netstack is asked for.

@@ -19,15 +19,20 @@ func (t *tcpEndpoint) Shutdown(how int) error {
 	raw := t.raw.Load()
 	state := raw.EndpointState()
 	switch {
-	case state == tcp.StateTimeWait, state == tcp.StateClose:
-		return endpoint.ENOTCONN // gone, for the socket
-	case state == tcp.StateInitial, state == tcp.StateBound, state == tcp.StateListen && t.has(flagListenShut):
-		// Linux refuses, and remembers it all the same.
-		if flags&tcpip.ShutdownRead != 0 {
-			t.set(flagShutRead, true)
-			t.tell(endpoint.In | endpoint.RdHup)
+	case ended(state):
+		if t.has(flagConnecting) {
+			t.set(flagDisconnecting, true)
+			t.set(flagConnecting, false)
 		}
 		return endpoint.ENOTCONN
+	case state == tcp.StateInitial, state == tcp.StateBound:
+		t.shut(flags) // refused, but it counts for the next connection
+		return endpoint.ENOTCONN
+	case state == tcp.StateListen:
+		if flags&tcpip.ShutdownRead == 0 {
+			return nil
+		}
+		return t.disconnect()
 	case state == tcp.StateConnecting, state == tcp.StateSynSent:
 		return t.disconnect()
 	}
@@ -41,21 +46,19 @@ func (t *tcpEndpoint) Shutdown(how int) error {
 	}
 	tell := flags
 	if synchronized(state) || state == tcp.StateFinWait2 {
-		tell = t.shutdownBelow(flags)
+		tell = t.shutdownBelow(state, flags)
 	}
 	if tell != 0 {
 		if err := raw.Shutdown(tell); err != nil {
 			return errno(err)
 		}
 	}
-	if state == tcp.StateListen {
-		if flags&tcpip.ShutdownRead != 0 {
-			// Netstack's notification came before the flag that Ready looks at.
-			t.set(flagListenShut, true)
-			t.tell(endpoint.In | endpoint.Out | endpoint.Hup | endpoint.RdHup)
-		}
-		return nil
-	}
+	t.shut(flags)
+	return nil
+}
+
+// shut remembers a Shutdown, sk_shutdown of Linux, and tells it.
+func (t *tcpEndpoint) shut(flags tcpip.ShutdownFlags) {
 	if flags&tcpip.ShutdownRead != 0 {
 		t.set(flagShutRead, true)
 	}
@@ -63,19 +66,23 @@ func (t *tcpEndpoint) Shutdown(how int) error {
 		t.set(flagShutWrite, true)
 	}
 	t.tell(endpoint.In | endpoint.Out | endpoint.Hup | endpoint.RdHup)
-	return nil
 }
 
 // shutdownBelow is what to tell netstack of a shutdown of a connection. It would
 // reset one that is shut both ways with bytes unread, which Linux does not, and
 // has no use for the receiving direction before that.
-func (t *tcpEndpoint) shutdownBelow(flags tcpip.ShutdownFlags) tcpip.ShutdownFlags {
+func (t *tcpEndpoint) shutdownBelow(state tcp.EndpointState, flags tcpip.ShutdownFlags) tcpip.ShutdownFlags {
 	read := flags&tcpip.ShutdownRead != 0 || t.has(flagShutRead)
-	write := flags&tcpip.ShutdownWrite != 0 || t.has(flagShutWrite)
+	write := flags&tcpip.ShutdownWrite != 0 || finished(state)
 	if in, _ := t.Queued(); read && write && in == 0 {
 		return flags | tcpip.ShutdownRead
 	}
 	return flags &^ tcpip.ShutdownRead
+}
+
+// finished reports whether our FIN was sent or is to be.
+func finished(state tcp.EndpointState) bool {
+	return state != tcp.StateEstablished && state != tcp.StateCloseWait
 }
 
 // uncork lets go what MSG_MORE and TCP_CORK hold back: there is no more to
