@@ -185,13 +185,11 @@ func (s *Stack) options() gvstack.Options {
 	}
 	o.TransportProtocols = append(o.TransportProtocols, inet.RawProtocols(s.cfg.RawProtocols)...)
 	if s.cfg.serves(endpoint.AF_INET) {
-		o.NetworkProtocols = append(o.NetworkProtocols, ipv4.NewProtocol, arp.NewProtocol)
+		o.NetworkProtocols = append(o.NetworkProtocols, inet.NewIPv4, arp.NewProtocol)
 		o.TransportProtocols = append(o.TransportProtocols, icmp.NewProtocol4)
 	}
 	if s.cfg.serves(endpoint.AF_INET6) {
-		// Without duplicate address detection and without heeding router
-		// advertisements: see auto.go for interfaces that shall.
-		o.NetworkProtocols = append(o.NetworkProtocols, ipv6.NewProtocolWithOptions(ipv6.Options{}))
+		o.NetworkProtocols = append(o.NetworkProtocols, inet.NewIPv6) // see auto.go for interfaces that heed advertisements
 		o.TransportProtocols = append(o.TransportProtocols, icmp.NewProtocol6)
 	}
 	switch {

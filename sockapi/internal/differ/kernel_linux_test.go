@@ -3,7 +3,6 @@ package differ
 import (
 	"encoding/binary"
 	"fmt"
-	"net/netip"
 	"os"
 	"runtime"
 	"sync/atomic"
@@ -103,32 +102,6 @@ func encode(a endpoint.Addr) []byte {
 		return b[:n]
 	}
 	return b[:16]
-}
-
-// decode reads a socket address.
-func decode(b []byte) endpoint.Addr {
-	if len(b) < 2 {
-		return endpoint.Addr{}
-	}
-	switch binary.NativeEndian.Uint16(b) {
-	case unix.AF_INET:
-		return endpoint.Addr{Family: endpoint.AF_INET, Port: binary.BigEndian.Uint16(b[2:]), IP: netip.AddrFrom4([4]byte(b[4:8]))}
-	case unix.AF_INET6:
-		return endpoint.Addr{Family: endpoint.AF_INET6, Port: binary.BigEndian.Uint16(b[2:]), Flowinfo: binary.BigEndian.Uint32(b[4:]),
-			IP: netip.AddrFrom16([16]byte(b[8:24])), Scope: binary.NativeEndian.Uint32(b[24:])}
-	case unix.AF_UNIX:
-		path := b[2:]
-		if len(path) > 0 && path[0] != 0 {
-			for i, c := range path {
-				if c == 0 {
-					path = path[:i]
-					break
-				}
-			}
-		}
-		return endpoint.Unix(string(path))
-	}
-	return endpoint.Addr{}
 }
 
 func (k *kernel) bind(h handle, a endpoint.Addr) error {

@@ -61,6 +61,9 @@ var (
 	ipv6MTU      = option{"IPV6_MTU", endpoint.IPPROTO_IPV6, endpoint.IPV6_MTU}
 	ipv6Dontfrag = option{"IPV6_DONTFRAG", endpoint.IPPROTO_IPV6, endpoint.IPV6_DONTFRAG}
 	ipv6Autoflow = option{"IPV6_AUTOFLOWLABEL", endpoint.IPPROTO_IPV6, endpoint.IPV6_AUTOFLOWLABEL}
+	ipRecverr    = option{"IP_RECVERR", endpoint.IPPROTO_IP, endpoint.IP_RECVERR}
+	ipv6Recverr  = option{"IPV6_RECVERR", endpoint.IPPROTO_IPV6, endpoint.IPV6_RECVERR}
+	ipMTU        = option{"IP_MTU", endpoint.IPPROTO_IP, endpoint.IP_MTU}
 	ipTOS        = option{"IP_TOS", endpoint.IPPROTO_IP, endpoint.IP_TOS}
 	ipMTUDisc    = option{"IP_MTU_DISCOVER", endpoint.IPPROTO_IP, endpoint.IP_MTU_DISCOVER}
 	ipRecvttl    = option{"IP_RECVTTL", endpoint.IPPROTO_IP, endpoint.IP_RECVTTL}

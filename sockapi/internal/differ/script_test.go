@@ -84,6 +84,8 @@ type script struct {
 	patience time.Duration
 	differs  bool // a step had another outcome than expected
 	filled   int  // bytes that fill sent
+
+	far netip.Addr // the address of a farPeer
 }
 
 // A stop ends a script that cannot go on.
@@ -284,9 +286,9 @@ func (s *script) portText(port uint16) string {
 func (s *script) addrText(a endpoint.Addr) string {
 	switch a.Family {
 	case endpoint.AF_INET:
-		return a.IP.String() + ":" + s.portText(a.Port)
+		return s.ipText(a.IP) + ":" + s.portText(a.Port)
 	case endpoint.AF_INET6:
-		text := "[" + a.IP.String()
+		text := "[" + s.ipText(a.IP)
 		if a.Scope != 0 {
 			text += fmt.Sprintf("%%%d", a.Scope)
 		}
@@ -299,6 +301,13 @@ func (s *script) addrText(a endpoint.Addr) string {
 		return s.unixText(a.Path)
 	}
 	return "none"
+}
+
+func (s *script) ipText(ip netip.Addr) string {
+	if ip == s.far {
+		return "far"
+	}
+	return ip.String()
 }
 
 func (s *script) unixText(path string) string {

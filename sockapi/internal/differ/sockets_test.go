@@ -1,7 +1,9 @@
 package differ
 
 import (
+	"encoding/binary"
 	"errors"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -76,6 +78,32 @@ const (
 
 // allEvents are the events that a sequence notes.
 const allEvents = sockapi.POLLIN | sockapi.POLLPRI | sockapi.POLLOUT | sockapi.POLLERR | sockapi.POLLHUP | sockapi.POLLRDHUP
+
+// decode reads a socket address.
+func decode(b []byte) endpoint.Addr {
+	if len(b) < 2 {
+		return endpoint.Addr{}
+	}
+	switch binary.NativeEndian.Uint16(b) {
+	case endpoint.AF_INET:
+		return endpoint.Addr{Family: endpoint.AF_INET, Port: binary.BigEndian.Uint16(b[2:]), IP: netip.AddrFrom4([4]byte(b[4:8]))}
+	case endpoint.AF_INET6:
+		return endpoint.Addr{Family: endpoint.AF_INET6, Port: binary.BigEndian.Uint16(b[2:]), Flowinfo: binary.BigEndian.Uint32(b[4:]),
+			IP: netip.AddrFrom16([16]byte(b[8:24])), Scope: binary.NativeEndian.Uint32(b[24:])}
+	case endpoint.AF_UNIX:
+		path := b[2:]
+		if len(path) > 0 && path[0] != 0 {
+			for i, c := range path {
+				if c == 0 {
+					path = path[:i]
+					break
+				}
+			}
+		}
+		return endpoint.Unix(string(path))
+	}
+	return endpoint.Addr{}
+}
 
 func eventsText(e int) string {
 	if e == 0 {

@@ -61,6 +61,7 @@ func (t *tcpEndpoint) Close() error {
 	}
 	t.p.streams.remove(t)
 	raw := t.raw.Load()
+	t.p.owners.remove(raw)
 	defer t.p.aborted.Delete(weak.Make(raw))
 	if synchronized(raw.EndpointState()) {
 		linger := raw.SocketOptions().GetLinger()

@@ -36,11 +36,16 @@ func NewUDPLite(s *gvstack.Stack) gvstack.TransportProtocol {
 	return &datagramProtocol{number: endpoint.IPPROTO_UDPLITE, stack: s}
 }
 
-// attach tells the protocols of a netstack which endpoints there are.
+// attach tells the protocols of a netstack whose they are.
 func (p *Protocols) attach() {
 	for _, number := range []tcpip.TransportProtocolNumber{endpoint.IPPROTO_UDP, endpoint.IPPROTO_UDPLITE} {
 		if d, ok := p.stack.TransportProtocolInstance(number).(*datagramProtocol); ok {
 			d.p.Store(p)
+		}
+	}
+	for _, number := range []tcpip.NetworkProtocolNumber{header.IPv4ProtocolNumber, header.IPv6ProtocolNumber} {
+		if ip, ok := p.stack.NetworkProtocolInstance(number).(*ipProtocol); ok {
+			ip.p.Store(p)
 		}
 	}
 }

@@ -156,20 +156,24 @@ type pathEntry struct {
 	until time.Time
 }
 
-// RFC 1191, section 6.3: what was learnt is forgotten after ten minutes. The
-// least MTU that is believed is Linux's min_pmtu, and that of RFC 8200.
+// RFC 1191, section 6.3: what was learnt is forgotten after ten minutes.
 const (
 	pathLife = 10 * time.Minute
-	leastMTU = 552
 	maxPaths = 4096
 )
 
-// learnMTU notes that packets to remote must not be longer than mtu.
-func (p *Protocols) learnMTU(remote tcpip.Address, mtu int) {
-	least := leastMTU
-	if remote.Len() == header.IPv6AddressSize {
-		least = header.IPv6MinimumMTU
+// leastMTU is the least MTU of a path that is believed: Linux's min_pmtu, and
+// that of RFC 8200.
+func leastMTU(net tcpip.NetworkProtocolNumber) int {
+	if net == header.IPv6ProtocolNumber {
+		return header.IPv6MinimumMTU
 	}
+	return 552
+}
+
+// learnMTU notes that packets to remote must not be longer than mtu. What is
+// known already holds until it is forgotten, if it is less.
+func (p *Protocols) learnMTU(remote tcpip.Address, mtu int) {
 	now := p.clock.Now()
 	t := &p.paths
 	t.mu.Lock()
@@ -180,7 +184,11 @@ func (p *Protocols) learnMTU(remote tcpip.Address, mtu int) {
 	if len(t.known) >= maxPaths {
 		clear(t.known) // a flood; each is learnt again when it matters
 	}
-	t.known[remote] = pathEntry{max(mtu, least), now.Add(pathLife)}
+	mtu = max(mtu, leastMTU(netOf(remote)))
+	if e, ok := t.known[remote]; ok && e.mtu < mtu && !now.After(e.until) {
+		return
+	}
+	t.known[remote] = pathEntry{mtu, now.Add(pathLife)}
 	p.learnt.Store(true)
 }
 

@@ -34,11 +34,11 @@ func newStackOf(tb testing.TB, v4, v6 bool, protocols []gvstack.TransportProtoco
 	tb.Helper()
 	opts := gvstack.Options{TransportProtocols: protocols, HandleLocal: true}
 	if v4 {
-		opts.NetworkProtocols = append(opts.NetworkProtocols, ipv4.NewProtocol)
+		opts.NetworkProtocols = append(opts.NetworkProtocols, NewIPv4)
 		opts.TransportProtocols = append(opts.TransportProtocols, icmp.NewProtocol4)
 	}
 	if v6 {
-		opts.NetworkProtocols = append(opts.NetworkProtocols, ipv6.NewProtocol)
+		opts.NetworkProtocols = append(opts.NetworkProtocols, NewIPv6)
 		opts.TransportProtocols = append(opts.TransportProtocols, icmp.NewProtocol6)
 	}
 	s := gvstack.New(opts)

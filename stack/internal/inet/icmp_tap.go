@@ -14,7 +14,8 @@ import (
 // icmpTap sees every ICMP message that arrives, of one version of IP. Netstack
 // tells transport endpoints of few errors and not who sent them; the tap reads
 // the messages themselves. It finds the endpoint that sent the packet in
-// question, learns path MTUs, and gives echo replies to ping sockets.
+// question, learns path MTUs, and gives echo replies to ping sockets. See
+// ip_protocol.go for what netstack is told of the same message.
 type icmpTap struct {
 	p   *Protocols
 	net tcpip.NetworkProtocolNumber
@@ -43,7 +44,7 @@ type icmpError struct {
 	tooBig         bool
 	offender       tcpip.Address
 	local, remote  tcpip.Address // source and destination of the packet
-	lport, rport   uint16        // of UDP and UDP-Lite
+	lport, rport   uint16        // of TCP, UDP and UDP-Lite
 	packet         []byte        // what came back of it
 	transport      []byte        // the same, without its IP header
 	transportProto uint8
@@ -169,6 +170,9 @@ func parseICMP4(message []byte, e *icmpError) bool {
 	rest := binary.BigEndian.Uint32(message[4:])
 	switch header.ICMPv4Type(e.typ) {
 	case header.ICMPv4TimeExceeded:
+		if header.ICMPv4Code(e.code) != header.ICMPv4TTLExceeded {
+			return false // a fragment was lost
+		}
 		e.errno = endpoint.EHOSTUNREACH
 	case header.ICMPv4ParamProblem:
 		e.errno, e.hard, e.info = endpoint.EPROTO, true, rest>>24
@@ -189,23 +193,9 @@ func parseICMP4(message []byte, e *icmpError) bool {
 	if e.packet[0]>>4 != header.IPv4Version || n < header.IPv4MinimumSize || n > len(e.packet) || ip.FragmentOffset() != 0 {
 		return false
 	}
-	if e.tooBig && e.info == 0 {
-		e.info = plateau(int(ip.TotalLength())) // a router from before RFC 1191
-	}
 	e.local, e.remote = ip.SourceAddress(), ip.DestinationAddress()
 	e.transportProto, e.transport = ip.Protocol(), e.packet[n:]
 	return e.ports()
-}
-
-// plateau guesses the MTU of a path that is too narrow for a packet, RFC 1191,
-// section 7.
-func plateau(size int) uint32 {
-	for _, mtu := range [...]uint32{32000, 17914, 8166, 4352, 2002, 1492, 576, 296, 216, 128} {
-		if int(mtu) < size {
-			return mtu
-		}
-	}
-	return 68
 }
 
 // parseICMP6 reads an ICMPv6 error and the packet in it, RFC 4443.
@@ -295,11 +285,12 @@ func skipOne(next uint8, b []byte) (after uint8, rest []byte, ok bool) {
 	return b[0], b[size:], true
 }
 
-// ports reads the ports of the packet, if its protocol has any.
+// ports reads the ports of the packet, if its protocol has any. There are eight
+// bytes of it or more: RFC 792, and icmp_socket_deliver of Linux.
 func (e *icmpError) ports() bool {
 	switch e.transportProto {
-	case endpoint.IPPROTO_UDP, endpoint.IPPROTO_UDPLITE:
-		if len(e.transport) < 4 {
+	case endpoint.IPPROTO_TCP, endpoint.IPPROTO_UDP, endpoint.IPPROTO_UDPLITE:
+		if len(e.transport) < 8 {
 			return false
 		}
 		e.lport, e.rport = binary.BigEndian.Uint16(e.transport), binary.BigEndian.Uint16(e.transport[2:])
@@ -312,6 +303,8 @@ func (p *Protocols) icmpFailed(e *icmpError) {
 	var found []*datagram
 	id := packetID{net: e.net, nic: e.nic, local: e.local, remote: e.remote, lport: e.lport, rport: e.rport}
 	switch e.transportProto {
+	case endpoint.IPPROTO_TCP:
+		p.tcpFailed(e)
 	case endpoint.IPPROTO_UDP:
 		found = append(found, p.udp.find(&id, p.seed))
 	case endpoint.IPPROTO_UDPLITE:

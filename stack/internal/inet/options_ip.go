@@ -6,6 +6,7 @@ import (
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
+	gvstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
 	"usersock/stack/endpoint"
@@ -64,7 +65,7 @@ func ipOptions() []option {
 				return o.setPathMTUDiscovery(level, endpoint.IP_MTU_DISCOVER, v, discovery4)
 			})},
 		{level: level, name: endpoint.IP_RECVERR, symbol: "IP_RECVERR", on: onAll,
-			note: "datagram sockets; a TCP socket's errors come by SO_ERROR alone, and its error queue stays empty",
+			note: recvErrNote,
 			get:  getByte(func(o target) int { return number01(o.has(flagRecvErr4)) }),
 			set: setByte(func(o target, v, _ int) error {
 				o.setRecvErr(flagRecvErr4, v != 0)
@@ -75,7 +76,7 @@ func ipOptions() []option {
 		recvFlag(level, endpoint.IP_RECVTOS, "IP_RECVTOS", onAll,
 			(*tcpip.SocketOptions).GetReceiveTOS, (*tcpip.SocketOptions).SetReceiveTOS),
 		{level: level, name: endpoint.IP_MTU, symbol: "IP_MTU", on: onAll,
-			note: "of datagram sockets what the path has taught; of TCP sockets the interface's",
+			note: "what the path has taught, at most the interface's",
 			get:  getByteErr(target.pathMTU)},
 		{level: level, name: endpoint.IP_FREEBIND, symbol: "IP_FREEBIND", on: onAll,
 			note: freeBindNote,
@@ -277,13 +278,21 @@ func ttl4(s *ipSettings) *atomic.Int32     { return &s.ttl }
 func mttl4(s *ipSettings) *atomic.Int32    { return &s.mttl }
 func unicast4(s *ipSettings) *atomic.Int32 { return &s.uni4 }
 
+const recvErrNote = "on a TCP connection errors are pending at once; what ended an attempt to connect is in the error queue"
+
 const freeBindNote = "a datagram socket may be bound to an address that the stack gets later; a TCP socket binds the stack's own alone"
 
 // setRecvErr switches the error queue of one version of IP. Off empties it.
 func (o target) setRecvErr(bit uint32, on bool) {
 	o.socket.set(bit, on)
-	if !on && o.dg != nil {
+	switch {
+	case on:
+	case o.dg != nil:
 		o.dg.errs.purge()
+	default:
+		if q := o.tcp.errs.Load(); q != nil {
+			q.purge()
+		}
 	}
 }
 
@@ -388,36 +397,31 @@ func (o target) pathMTU() (int, error) {
 		if !b.connected {
 			return 0, endpoint.ENOTCONN
 		}
-		mtu, err := o.p.routeMTU(b.peer.NIC, b.local, b.peer.Addr, netOf(b.peer.Addr))
-		if err != nil {
-			return 0, err
-		}
-		return o.p.knownMTU(b.peer.Addr, mtu), nil
-	}
-	peer, err := o.raw.GetRemoteAddress()
-	if err != nil {
-		return 0, endpoint.ENOTCONN
+		return o.p.routeMTU(b.peer.NIC, b.local, b.peer.Addr, netOf(b.peer.Addr))
 	}
 	local, err := o.raw.GetLocalAddress()
 	if err != nil {
 		return 0, endpoint.ENOTCONN
 	}
-	return o.p.routeMTU(peer.NIC, local.Addr, peer.Addr, netOf(peer.Addr))
+	peer, err := o.raw.GetRemoteAddress()
+	if err != nil {
+		if !connecting(tcp.EndpointState(o.raw.State())) {
+			return 0, endpoint.ENOTCONN
+		}
+		peer.Addr = o.raw.Info().(*gvstack.TransportEndpointInfo).ID.RemoteAddress
+	}
+	return o.p.routeMTU(local.NIC, local.Addr, peer.Addr, netOf(peer.Addr))
 }
 
 // routeMTU returns the MTU of the interface that leads to remote, its IP
-// header included.
+// header included, or what the path has taught.
 func (p *Protocols) routeMTU(nic tcpip.NICID, local, remote tcpip.Address, net tcpip.NetworkProtocolNumber) (int, error) {
 	r, err := p.stack.FindRoute(nic, local, remote, net, false)
 	if err != nil {
 		return 0, errno(err)
 	}
 	defer r.Release()
-	overhead := header.IPv4MinimumSize
-	if net == header.IPv6ProtocolNumber {
-		overhead = header.IPv6MinimumSize
-	}
-	return int(r.MTU()) + overhead, nil
+	return p.knownMTU(remote, int(r.MTU())+headerSize(net)), nil
 }
 
 // segmentSize is the largest payload of a segment to the peer: what Linux

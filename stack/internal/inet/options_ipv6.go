@@ -97,7 +97,7 @@ func ipv6Options() []option {
 				return o.setPathMTUDiscovery(level, endpoint.IPV6_MTU_DISCOVER, v, discovery6)
 			})},
 		{level: level, name: endpoint.IPV6_MTU, symbol: "IPV6_MTU", on: onAll6,
-			note: "of datagram sockets what the path has taught; of TCP sockets the interface's. Set: the largest packet, at least 1280, 0 for none; of a TCP socket it is stored",
+			note: "what the path has taught, at most the interface's. Set: the largest packet, at least 1280, 0 for none; of a TCP socket it is stored",
 			get:  getIntErr(target.pathMTU),
 			set: setInt(func(o target, v int) error {
 				switch {
@@ -111,7 +111,7 @@ func ipv6Options() []option {
 				return nil
 			})},
 		{level: level, name: endpoint.IPV6_RECVERR, symbol: "IPV6_RECVERR", on: onAll6,
-			note: "datagram sockets; a TCP socket's errors come by SO_ERROR alone, and its error queue stays empty",
+			note: recvErrNote,
 			get:  getFlag(flagRecvErr6),
 			set:  setBool(func(o target, v bool) { o.setRecvErr(flagRecvErr6, v) })},
 		{level: level, name: endpoint.IPV6_MULTICAST_ALL, symbol: "IPV6_MULTICAST_ALL", on: onAll6,

@@ -15,8 +15,8 @@ import (
 // Config says what the families stand on. Stack and Clock are required.
 type Config struct {
 	// Stack is netstack, with the TCP protocol, with NewUDP, NewUDPLite and
-	// RawProtocols in place of its own, and with the network protocols that IPv4
-	// and IPv6 say.
+	// RawProtocols in place of its own, and with NewIPv4 and NewIPv6 as IPv4 and
+	// IPv6 say.
 	Stack *gvstack.Stack
 
 	// Clock is the clock that Stack runs on as well.
@@ -59,6 +59,7 @@ type Protocols struct {
 	charges   sync.Pool // of *charge
 	closing   closingList
 	streams   liveList[tcpEndpoint]
+	owners    ownerTable
 
 	unbound      binding // of a new datagram endpoint
 	datagrams    liveList[datagram]

@@ -27,6 +27,9 @@ type tcpEndpoint struct {
 	drained atomic.Pointer[tcp.Endpoint]
 	drainMu sync.Mutex // the turn of moving them, see drain
 
+	errs atomic.Pointer[errorQueue] // nil until there is an error
+	soft atomic.Pointer[softError]  // see tcp_error.go
+
 	backlog atomic.Int32 // what Listen was asked for, cut to SOMAXCONN
 	live    links[tcpEndpoint]
 }
@@ -44,6 +47,7 @@ func openTCP(f *family, req endpoint.Request) (endpoint.Endpoint, error) {
 	}
 	t.raw.Store(raw)
 	f.p.streams.add(t)
+	f.p.owners.put(t, nil, raw)
 	return t, nil
 }
 
@@ -186,6 +190,9 @@ func (t *tcpEndpoint) Send(m endpoint.Message) (int, error) {
 		if err := checkStreamControl(m.Control); err != nil {
 			return 0, err
 		}
+	}
+	if err := t.takePending(); err != nil {
+		return 0, err
 	}
 	more := m.Flags&endpoint.MSG_MORE != 0
 	if more && t.flags.Load()&(flagMore|flagUserCork) == 0 {

@@ -82,6 +82,7 @@ func (t *tcpEndpoint) Accept() (endpoint.Endpoint, endpoint.Addr, error) {
 	c.raw.Store(ep.(*tcp.Endpoint))
 	t.bequeath(c)
 	t.p.streams.add(c)
+	t.p.owners.put(c, nil, c.raw.Load())
 	if shut&flagShutWrite != 0 {
 		_ = ep.Shutdown(tcpip.ShutdownWrite)
 	}

@@ -69,7 +69,7 @@ func (t *tcpEndpoint) readyEvents() (e endpoint.Events) {
 	default:
 		e = t.connectedEvents(raw, state)
 	}
-	if t.pending.Load() != 0 {
+	if t.pending.Load() != 0 || t.hasErrors() {
 		e |= endpoint.Err
 	}
 	return e
@@ -159,6 +159,14 @@ func (t *tcpEndpoint) failure(err tcpip.Error) endpoint.Errno {
 		}
 	case *tcpip.ErrConnectionAborted:
 		return endpoint.ECONNRESET // data came after the end of both directions
+	case *tcpip.ErrNoNet:
+		if s := t.soft.Load(); s != nil {
+			return s.errno // see abandon
+		}
+	case *tcpip.ErrTimeout:
+		if s := t.soft.Load(); s != nil && s.raw == t.raw.Load() && s.fresh() {
+			return s.errno
+		}
 	}
 	return number(err)
 }
@@ -172,17 +180,11 @@ func (t *tcpEndpoint) aborted() bool {
 // takeError is SO_ERROR: the pending error, which is then forgotten.
 func (t *tcpEndpoint) takeError() error {
 	raw := t.raw.Load()
-	if over(raw) {
-		t.drain(raw)
-		return t.takePending()
-	}
+	t.drain(raw)
 	if err := t.takePending(); err != nil {
 		return err
 	}
-	if err := raw.LastError(); err != nil {
-		return errno(err) // a soft error, such as "no route to host"
-	}
-	return nil
+	return t.takeSoft(raw)
 }
 
 // enough reports whether as many bytes wait as SO_RCVLOWAT asks for.

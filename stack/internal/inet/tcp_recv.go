@@ -14,7 +14,7 @@ func (t *tcpEndpoint) Recv(r endpoint.RecvRequest) (endpoint.Received, error) {
 	}
 	if r.Flags&(endpoint.MSG_OOB|endpoint.MSG_ERRQUEUE) != 0 {
 		if r.Flags&endpoint.MSG_ERRQUEUE != 0 {
-			return endpoint.Received{}, endpoint.EAGAIN
+			return t.recvQueued(r)
 		}
 		if t.raw.Load().EndpointState() == tcp.StateListen {
 			return endpoint.Received{}, endpoint.ENOTCONN
@@ -84,6 +84,9 @@ func (noBytes) Write([]byte) (int, error) { return 0, errNoRoom }
 func (t *tcpEndpoint) recvErrno(raw *tcp.Endpoint, err tcpip.Error) error {
 	switch err.(type) {
 	case *tcpip.ErrWouldBlock:
+		if e := t.takePending(); e != nil {
+			return e
+		}
 		if t.has(flagShutRead) {
 			return nil
 		}
@@ -95,6 +98,10 @@ func (t *tcpEndpoint) recvErrno(raw *tcp.Endpoint, err tcpip.Error) error {
 		if raw.EndpointState() == tcp.StateError {
 			t.drain(raw)
 			return t.takePending() // nil: the end
+		}
+		switch raw.EndpointState() {
+		case tcp.StateEstablished, tcp.StateFinWait1, tcp.StateFinWait2:
+			return t.takePending() // nil: shut by this side
 		}
 		return nil
 	case *tcpip.ErrNotConnected:

@@ -98,8 +98,11 @@ func (t *tcpEndpoint) renew(old *tcp.Endpoint, at tcpip.FullAddress, forget uint
 		raw.Close()
 		return nil
 	}
+	t.p.owners.put(t, old, raw)
+	t.soft.Store(nil)
 	t.set(forget|flagUnnamed, false)
 	if t.closed.Load() {
+		t.p.owners.remove(raw)
 		raw.Close()
 	}
 	return nil
