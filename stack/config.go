@@ -49,6 +49,13 @@ type Config struct {
 	// EPROTONOSUPPORT. IPPROTO_RAW can always send any.
 	RawProtocols []int
 
+	// LocalPorts are the ports that bind(2) of port 0 and connect(2) choose from:
+	// sysctl net.ipv4.ip_local_port_range. The zero value is Linux's, 32768 to
+	// 60999. A host can have that many TCP connections to one address and port,
+	// counting those that it closed first within the last minute (TIME-WAIT), and
+	// as many listeners and datagram sockets that name no port.
+	LocalPorts PortRange
+
 	// Clock is the time of everything on this host; nil is the machine's.
 	Clock endpoint.Clock
 
@@ -61,6 +68,9 @@ type Config struct {
 	// interfaces, addresses and routes at level Debug. nil is silent.
 	Log *slog.Logger
 }
+
+// PortRange is the ports from First to Last, both included.
+type PortRange struct{ First, Last uint16 }
 
 // Interface is one network interface and how to set it up.
 type Interface struct {

@@ -119,6 +119,12 @@ func (cfg *Config) check() error {
 	if err := checkFamilies(cfg.Families); err != nil {
 		return err
 	}
+	if cfg.LocalPorts == (PortRange{}) {
+		cfg.LocalPorts = PortRange{32768, 60999}
+	}
+	if r := cfg.LocalPorts; r.First == 0 || r.First > r.Last {
+		return fmt.Errorf("stack: LocalPorts: %d to %d is no range of ports: %w", r.First, r.Last, endpoint.EINVAL)
+	}
 	for i, n := range cfg.RawProtocols {
 		if n < 1 || n >= endpoint.IPPROTO_RAW {
 			return fmt.Errorf("stack: RawProtocols[%d]: %d is not 1 to 254: %w", i, n, endpoint.EINVAL)
@@ -227,6 +233,9 @@ func (s *Stack) tune() error {
 		if err := s.net.SetTransportProtocolOption(tcp.ProtocolNumber, o); err != nil {
 			return fmt.Errorf("stack: set TCP option %T: %s", o, err)
 		}
+	}
+	if err := s.net.SetPortRange(s.cfg.LocalPorts.First, s.cfg.LocalPorts.Last); err != nil {
+		return fmt.Errorf("stack: LocalPorts: %w", inet.Errno(err))
 	}
 	if !s.cfg.Forwarding {
 		return nil

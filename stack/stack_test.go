@@ -108,6 +108,12 @@ func TestConfigIsRefusedBeforeAnythingHappens(t *testing.T) {
 		"route to an unreachable router": {func(l netdev.Link) stack.Config {
 			return stack.Config{Routes: []stack.Route{{Dst: p("198.51.100.0/24"), Via: netip.MustParseAddr("192.0.2.9")}}}
 		}, endpoint.ENETUNREACH},
+		"ports in the wrong order": {func(netdev.Link) stack.Config {
+			return stack.Config{LocalPorts: stack.PortRange{First: 2, Last: 1}}
+		}, endpoint.EINVAL},
+		"ports from 0": {func(netdev.Link) stack.Config {
+			return stack.Config{LocalPorts: stack.PortRange{Last: 1000}}
+		}, endpoint.EINVAL},
 		"host name too long": {func(netdev.Link) stack.Config {
 			return stack.Config{Hostname: string(make([]byte, 65))}
 		}, endpoint.EINVAL},
