@@ -4,10 +4,9 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -427,33 +426,27 @@ func (g generators) check(p program) string {
 	return b.String()
 }
 
-// theGenerators is one room for all programs of this process.
-var theGenerators = sync.OnceValues(func() (generators, error) {
-	if noKernel != "" {
-		return generators{}, fmt.Errorf("%s", noKernel)
-	}
-	r, err := newRoom()
-	return generators{room: r, ours: func() (sockets, error) { return newOurs() }, met: make(map[*difference]int)}, err
-})
-
+// needGenerators makes generators with a room of their own.
 func needGenerators(t testing.TB) generators {
 	t.Helper()
-	g, err := theGenerators()
+	needKernel(t)
+	r, err := newRoom()
 	if err != nil {
-		if v := os.Getenv("USERSOCK_MUST_RUN"); v != "" && v != "0" {
-			t.Fatal("must run, but:", err)
-		}
-		t.Skip(err)
+		t.Fatal(err)
 	}
-	return g
+	t.Cleanup(r.end)
+	return generators{room: r, ours: func() (sockets, error) { return newOurs() }, met: make(map[*difference]int)}
 }
+
+// lanes is how many programs are played at a time.
+const lanes = 4
 
 // TestGenerated plays the programs of the first seeds, of which -seeds says how
 // many; of one seed with -seed, of new ones with -for.
 func TestGenerated(t *testing.T) {
-	g := needGenerators(t)
+	needKernel(t)
 	if *seedFlag != 0 {
-		p := generate(*seedFlag)
+		g, p := needGenerators(t), generate(*seedFlag)
 		kernel, err := g.kernel(p.sequence(patience))
 		t.Logf("%s\n%s%v", p.source(), text(kernel), err)
 		if d := g.check(p); d != "" {
@@ -461,25 +454,35 @@ func TestGenerated(t *testing.T) {
 		}
 		return
 	}
-	if *forFlag > 0 {
-		n := 0
-		for end := time.Now().Add(*forFlag); time.Now().Before(end); n++ {
-			if d := g.check(generate(rand.Uint64())); d != "" {
-				t.Error(d)
-			}
-		}
-		t.Logf("%d programs", n)
-		g.tellMet(t, *forFlag >= long)
-		return
-	}
+	t.Parallel()
 	start := time.Now()
-	for seed := range *seedsFlag {
-		if d := g.check(generate(seed + 1)); d != "" {
-			t.Error(d)
-		}
+	seed := func(n uint64) (uint64, bool) { return n + 1, n < *seedsFlag }
+	if *forFlag > 0 {
+		seed = func(uint64) (uint64, bool) { return rand.Uint64(), time.Since(start) < *forFlag }
 	}
-	t.Logf("%d generated sequences in %v", *seedsFlag, time.Since(start).Round(time.Millisecond))
-	g.tellMet(t, false)
+	var played atomic.Uint64
+	var all []generators
+	t.Cleanup(func() {
+		t.Logf("%d generated sequences in %v", played.Load(), time.Since(start).Round(time.Millisecond))
+		tellMet(t, all, *forFlag >= long)
+	})
+	for i := range uint64(lanes) {
+		g := needGenerators(t)
+		all = append(all, g)
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			for n := i; ; n += lanes {
+				s, more := seed(n)
+				if !more {
+					return
+				}
+				if d := g.check(generate(s)); d != "" {
+					t.Error(d)
+				}
+				played.Add(1)
+			}
+		})
+	}
 }
 
 // long is a time in which every difference that is listed is met.
@@ -488,13 +491,16 @@ const long = 10 * time.Minute
 // tellMet tells how often each line of ofGenerated and lasting served. One that
 // never does hides what it was not written for: after a long time that is an
 // error.
-func (g generators) tellMet(t *testing.T, must bool) {
+func tellMet(t *testing.T, all []generators, must bool) {
 	t.Helper()
 	for _, list := range [][]difference{ofGenerated, lasting} {
 		for i := range list {
-			d := &list[i]
-			t.Logf("%4d times: %s %s: %s, ours %s (%s)", g.met[d], d.in, d.call, d.kernel, d.ours, d.why)
-			if must && g.met[d] == 0 {
+			d, n := &list[i], 0
+			for _, g := range all {
+				n += g.met[d]
+			}
+			t.Logf("%4d times: %s %s: %s, ours %s (%s)", n, d.in, d.call, d.kernel, d.ours, d.why)
+			if must && n == 0 {
 				t.Errorf("no sequence met it: %+v", *d)
 			}
 		}
@@ -508,8 +514,9 @@ func FuzzSequences(f *testing.F) {
 	for seed := range uint64(10) {
 		f.Add(seed + 1)
 	}
+	g := needGenerators(f)
 	f.Fuzz(func(t *testing.T, seed uint64) {
-		if d := needGenerators(t).check(generate(seed)); d != "" {
+		if d := g.check(generate(seed)); d != "" {
 			t.Error(d)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -24,7 +25,7 @@ type theme struct {
 
 func (h theme) file() string { return filepath.Join("testdata", h.name+".txt") }
 
-func needKernel(t *testing.T) {
+func needKernel(t testing.TB) {
 	t.Helper()
 	if noKernel == "" {
 		return
@@ -89,9 +90,11 @@ func writeGolden(t *testing.T, h theme, golden map[string][]entry) {
 
 // TestKernel asks the kernel, whose answers must be those of the golden files.
 func TestKernel(t *testing.T) {
+	t.Parallel()
 	for _, h := range themes() {
 		t.Run(h.name, func(t *testing.T) {
 			needKernel(t)
+			t.Parallel()
 			golden := readGolden(t, h)
 			r, err := newRoom()
 			if err != nil {
@@ -141,10 +144,14 @@ func playKernel(t testing.TB, r *room, q sequence, want []entry) (log []entry) {
 // TestOurs asks ours, whose answers must be those of the golden files but for
 // the listed differences.
 func TestOurs(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex // over both
 	used := make(map[*difference]int)
 	found := make(map[string][]string)
+	t.Cleanup(func() { tellUnused(t, used, found) })
 	for _, h := range themes() {
 		t.Run(h.name, func(t *testing.T) {
+			t.Parallel()
 			golden := readGolden(t, h)
 			for _, q := range h.sequences {
 				t.Run(shortName(h, q), func(t *testing.T) {
@@ -161,6 +168,8 @@ func TestOurs(t *testing.T) {
 					if err != nil {
 						t.Fatalf("ours: %v\n%s", err, text(log))
 					}
+					mu.Lock()
+					defer mu.Unlock()
 					if *table {
 						collect(found, q.name, kernel, log)
 						return
@@ -179,6 +188,10 @@ func TestOurs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// tellUnused reports the listed differences that no sequence had, or prints all that are there.
+func tellUnused(t *testing.T, used map[*difference]int, found map[string][]string) {
 	if *table {
 		printTable(found)
 		return

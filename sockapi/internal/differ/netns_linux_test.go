@@ -43,13 +43,17 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// atATime is how many themes are played at a time if nobody says otherwise:
+// most of their time they wait.
+const atATime = "-test.parallel=4"
+
 // inNamespace runs this program once more, in new namespaces.
 func inNamespace() (code int, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return 0, err
 	}
-	cmd := exec.Command(self, os.Args[1:]...)
+	cmd := exec.Command(self, append([]string{atATime}, os.Args[1:]...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), stateVar+"=inside")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
