@@ -3,6 +3,7 @@ package sockapi_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net"
@@ -38,6 +39,45 @@ func TestLargeRecvFailsAtOnce(t *testing.T) {
 			check(t, c.s.Settimeout(10*time.Second))
 			if _, err := c.s.Recv(n, c.flags); !errors.Is(err, c.want) {
 				t.Errorf("%s, %d bytes: %v, want %v", c.name, n, err, c.want)
+			}
+		}
+	}
+}
+
+// TestHugeRecv: a receive of more bytes than there is memory for takes what
+// there is.
+func TestHugeRecv(t *testing.T) {
+	a, b := hosts(t)
+	kinds := []func() (*Socket, *Socket){
+		func() (*Socket, *Socket) { return connected(t, a, b, InetAddr{"192.0.2.2", 0}) },
+		func() (*Socket, *Socket) { return pair(t, a, SOCK_STREAM) },
+		func() (*Socket, *Socket) { return pair(t, a, SOCK_DGRAM) },
+		func() (*Socket, *Socket) { return pair(t, a, SOCK_SEQPACKET) },
+	}
+	for _, make := range kinds {
+		x, y := make()
+		for _, flags := range []int{0, MSG_DONTWAIT, MSG_WAITALL, MSG_TRUNC, MSG_OOB, MSG_ERRQUEUE} {
+			if _, err := y.Send([]byte("abc")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := x.Wait(POLLIN, Forever); err != nil {
+				t.Fatal(err)
+			}
+			name, stream := fmt.Sprintf("family %d, type %d, flags %#x", x.Family(), x.Type(), flags), x.Type() == SOCK_STREAM
+			check(t, x.Settimeout(Forever))
+			if flags == MSG_WAITALL && stream {
+				check(t, x.Settimeout(time.Millisecond))
+			}
+			data, err := x.Recv(math.MaxInt, flags)
+			switch {
+			case err != nil && flags&(MSG_OOB|MSG_ERRQUEUE) == 0:
+				t.Errorf("%s: %v", name, err)
+			case err == nil && string(data) != "abc" && !(stream && flags == MSG_TRUNC):
+				t.Errorf("%s: %q", name, data)
+			case err != nil:
+				if _, _, _, _, err = x.Recvmsg(math.MaxInt, 0); err != nil {
+					t.Errorf("%s: recvmsg: %v", name, err)
+				}
 			}
 		}
 	}

@@ -43,12 +43,16 @@ func (s *Socket) sendFlags(flags int) limit {
 	return s.sendLimit()
 }
 
-// maxDatagram bounds a buffer for datagrams of the Internet families.
-const maxDatagram = 1 << 16
+// How many bytes a receive makes room for, whatever it was asked for.
+const (
+	maxDatagram = 1 << 16 // a datagram of the Internet families
+	maxMessage  = 1 << 19 // an AF_UNIX message by the largest SO_SNDBUF
+	maxRecv     = 1 << 28 // anything else; Linux takes 2 GiB
+)
 
-// Recv receives at most n bytes. The end of a stream is an empty result. A
-// datagram longer than n loses the rest. For n = 0 nothing is received, as in
-// CPython.
+// Recv receives at most n bytes, and at most 256 MiB. The end of a stream is an
+// empty result. A datagram longer than n loses the rest. For n = 0 nothing is
+// received, as in CPython.
 func (s *Socket) Recv(n int, flags ...int) ([]byte, error) {
 	if n == 0 {
 		_, err := s.use()
@@ -235,21 +239,30 @@ func (s *Socket) recvAlloc(op string, n, flags int) ([]byte, endpoint.Addr, erro
 
 // recvSize is how large a buffer to make for a receive of n bytes.
 func (s *Socket) recvSize(op string, n, flags int, lim limit) (int, error) {
+	n = min(n, maxRecv)
+	least := smallRecv
 	switch {
 	case s.typ != SOCK_STREAM && s.family != AF_UNIX:
 		return min(n, maxDatagram), nil
-	case s.typ != SOCK_STREAM || n <= smallRecv || flags&(MSG_WAITALL|MSG_TRUNC|MSG_OOB|MSG_ERRQUEUE) != 0:
+	case flags&(MSG_OOB|MSG_ERRQUEUE) != 0:
+		return min(n, maxMessage), nil
+	case s.typ != SOCK_STREAM:
+		least = maxMessage // more only with SO_SNDBUFFORCE
+	case flags&(MSG_WAITALL|MSG_TRUNC) != 0:
+		return n, nil
+	}
+	if n <= least {
 		return n, nil
 	}
 	if lowat := int(s.desc.file.lowat.Load()); lowat > 1 {
 		waiting, _ := s.desc.file.ep.Queued()
-		return min(n, max(waiting, lowat, smallRecv)), nil
+		return min(n, max(waiting, lowat, least)), nil
 	}
 	waiting, err := s.readable(op, lim)
 	if err != nil || waiting == endpoint.Unknown {
 		return n, err
 	}
-	return min(n, max(waiting, smallRecv)), nil
+	return min(n, max(waiting, least)), nil
 }
 
 // smallRecv is a size for which it is not worth asking how much waits.
