@@ -18,6 +18,7 @@ type ours struct {
 	net   *sockapi.Net
 	socks []*sockapi.Socket
 	dev   *device
+	rests *sockapi.Socket // see rest
 }
 
 func newOurs() (*ours, error) {
@@ -115,11 +116,45 @@ func (o *ours) accept(h handle) (handle, endpoint.Addr, error) {
 }
 
 func (o *ours) send(h handle, data []byte, flags int) (int, error) {
+	defer o.rest(h)
 	return o.socks[h].Send(data, flags)
 }
 
 func (o *ours) sendto(h handle, data []byte, flags int, to endpoint.Addr) (int, error) {
+	defer o.rest(h)
 	return o.socks[h].Sendto(data, toSockapi(to), flags)
+}
+
+// rest waits, after h has sent a datagram, until what the host answers itself
+// has arrived, as it has on the kernel's loopback when the call returns. Here it
+// goes through the queue of lo: a datagram of UDP-Lite that comes out of that was
+// behind it.
+func (o *ours) rest(h handle) {
+	if o.socks[h].Type() != sockapi.SOCK_DGRAM || o.socks[h].Family() == sockapi.AF_UNIX {
+		return
+	}
+	if o.rests == nil {
+		s, err := o.net.Socket(sockapi.AF_INET, sockapi.SOCK_DGRAM, sockapi.IPPROTO_UDPLITE)
+		if err != nil {
+			panic(err)
+		}
+		must(s.Settimeout(patience))
+		must(s.Bind(sockapi.InetAddr{Host: "127.0.0.1"}))
+		self, err := s.Getsockname()
+		must(err)
+		must(s.Connect(self))
+		o.rests = s
+	}
+	_, err := o.rests.Send(nil, 0)
+	must(err)
+	_, err = o.rests.RecvInto(make([]byte, 1), 0, 0)
+	must(err)
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
 }
 
 func (o *ours) recvfrom(h handle, buf []byte, flags int) (int, endpoint.Addr, error) {
@@ -128,6 +163,7 @@ func (o *ours) recvfrom(h handle, buf []byte, flags int) (int, endpoint.Addr, er
 }
 
 func (o *ours) sendmsg(h handle, bufs [][]byte, items []item, flags int, to endpoint.Addr) (int, error) {
+	defer o.rest(h)
 	var ancillary []sockapi.Ancillary
 	for _, it := range items {
 		if it.handles == nil {
