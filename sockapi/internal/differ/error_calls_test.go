@@ -60,6 +60,17 @@ func halfOpen(s *script, code4, code6 int) {
 	l.queued()
 }
 
+// peer4 is a peer of IPv4, and mapped its address for sockets of AF_INET6.
+func (s *script) peer4() *peer {
+	p := s.peer()
+	p.ip, p.own = netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr(own4)
+	return p
+}
+
+func (p *peer) mapped() endpoint.Addr {
+	return endpoint.Inet(netip.AddrPortFrom(netip.AddrFrom16(p.ip.As16()), p.port))
+}
+
 // farPeer is a peer of an address of its own, which is written as "far": what
 // is learnt of the way to one lasts.
 func (s *script) farPeer() *peer {
@@ -79,6 +90,15 @@ func (s *script) farEstablished() (*sock, *peer) {
 	p.send("SYN|ACK", "")
 	p.expect("ACK")
 	return a, p
+}
+
+// unanswered is an address on the silent interface.
+func (s *script) unanswered(port uint16) endpoint.Addr {
+	s.must(s.net.silent())
+	if s.af == endpoint.AF_INET6 {
+		return at("2001:db8:77::77", port)
+	}
+	return at("203.0.113.77", port)
 }
 
 // A message is the type and code of ICMP, or ICMPv6.
@@ -161,7 +181,7 @@ func (k *sock) queuedInto(size, control, flags int) {
 		if err != nil {
 			return errText(err)
 		}
-		text := k.s.quotedText(b[:r.n], size)
+		text := k.quotedText(b[:r.n], size)
 		if rest := r.flags &^ endpoint.MSG_ERRQUEUE; rest != 0 {
 			text += " " + msgText(rest)
 		}
@@ -180,16 +200,16 @@ func (k *sock) queuedInto(size, control, flags int) {
 
 // quotedText is what came back of a packet. Sequence numbers and options of TCP
 // are each side's own.
-func (s *script) quotedText(b []byte, room int) string {
-	if s.typ != endpoint.SOCK_STREAM || len(b) < 20 {
+func (k *sock) quotedText(b []byte, room int) string {
+	if !k.stream || len(b) < 20 {
 		if len(b) == room {
 			return fmt.Sprintf("%d bytes", len(b))
 		}
 		return dataText(b)
 	}
 	n := min(int(b[12]>>4)*4, len(b))
-	return fmt.Sprintf("%s %s to %s %s", flagsText(int(b[13])), s.portText(binary.BigEndian.Uint16(b)),
-		s.portText(binary.BigEndian.Uint16(b[2:])), dataText(b[n:]))
+	return fmt.Sprintf("%s %s to %s %s", flagsText(int(b[13])), k.s.portText(binary.BigEndian.Uint16(b)),
+		k.s.portText(binary.BigEndian.Uint16(b[2:])), dataText(b[n:]))
 }
 
 // extendedText is struct sock_extended_err and the offender's address behind it.

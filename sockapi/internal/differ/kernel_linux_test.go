@@ -21,7 +21,7 @@ type kernel struct {
 	fds    []int // −1 when closed
 	folder string
 	prefix string
-	tun    *tun
+	room   *room
 }
 
 // kernelRuns counts the sequences of this process, for names that are unique
@@ -35,7 +35,7 @@ func newKernel(r *room) (sockets, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &kernel{folder: dir, prefix: fmt.Sprintf("%d.%d.", os.Getpid(), kernelRuns.Add(1)), tun: r.tun}, nil
+	return &kernel{folder: dir, prefix: fmt.Sprintf("%d.%d.", os.Getpid(), kernelRuns.Add(1)), room: r}, nil
 }
 
 const fdFlags = unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC
@@ -306,7 +306,8 @@ func (k *kernel) await(h handle, events int, d time.Duration) {
 func (k *kernel) pathPrefix() string     { return k.folder + "/" }
 func (k *kernel) abstractPrefix() string { return k.prefix }
 
-func (k *kernel) wire() wire { return k.tun }
+func (k *kernel) wire() wire    { return k.room.tun }
+func (k *kernel) silent() error { return k.room.addSilent() }
 
 func (k *kernel) end() {
 	for h := range k.fds {

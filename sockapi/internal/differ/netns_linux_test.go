@@ -104,8 +104,9 @@ func tunNode() string {
 // (ports in TIME-WAIT, connections that wait for acknowledgements) stays in it.
 // To make one takes the kernel a while, so several sequences share it.
 type room struct {
-	work chan func()
-	tun  *tun
+	work   chan func()
+	tun    *tun
+	silent *tun // nil until a sequence asks for it
 }
 
 func newRoom() (*room, error) {
@@ -121,7 +122,7 @@ func newRoom() (*room, error) {
 			made <- err
 			return
 		}
-		if r.tun, err = openTUN("dt0"); err != nil {
+		if r.tun, err = openTUN("dt0", unix.IFF_TUN, own4, own6); err != nil {
 			made <- fmt.Errorf("no TUN device: %w (USERSOCK_TUN may name another node of it)", err)
 			return
 		}
@@ -130,6 +131,9 @@ func newRoom() (*room, error) {
 			f()
 		}
 		r.tun.end()
+		if r.silent != nil {
+			r.silent.end()
+		}
 	}()
 	return r, <-made
 }
@@ -166,28 +170,49 @@ func up(name string) error {
 	})
 }
 
+// addSilent adds the silent interface to the room, once. Its neighbours are
+// given up soon.
+func (r *room) addSilent() error {
+	if r.silent != nil {
+		return nil
+	}
+	t, err := openTUN("dn0", unix.IFF_TAP, silent4, silent6)
+	if err != nil {
+		return err
+	}
+	for _, family := range []string{"ipv4", "ipv6"} {
+		if err := os.WriteFile("/proc/sys/net/"+family+"/neigh/dn0/retrans_time_ms", []byte("100"), 0o644); err != nil {
+			t.end()
+			return err
+		}
+	}
+	r.silent = t
+	return nil
+}
+
 // tun is the kernel's wire.
 type tun struct{ fd int }
 
-func openTUN(name string) (*tun, error) {
+// openTUN makes an interface, IFF_TUN or IFF_TAP, with two addresses.
+func openTUN(name string, kind uint16, ip4, ip6 string) (*tun, error) {
 	fd, err := unix.Open(tunNode(), unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	t := &tun{fd}
-	if err := t.set(name); err != nil {
+	if err := t.set(name, kind, ip4, ip6); err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
 	return t, nil
 }
 
-func (t *tun) set(name string) error {
+func (t *tun) set(name string, kind uint16, ip4, ip6 string) error {
 	ifr, err := unix.NewIfreq(name)
 	if err != nil {
 		return err
 	}
-	ifr.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
+	ifr.SetUint16(kind | unix.IFF_NO_PI)
 	if err := unix.IoctlIfreq(t.fd, unix.TUNSETIFF, ifr); err != nil {
 		return err
 	}
@@ -200,7 +225,7 @@ func (t *tun) set(name string) error {
 		return err
 	}
 	err = withSocket(unix.AF_INET, func(fd int) error {
-		if err := setInet4(fd, name, unix.SIOCSIFADDR, own4); err != nil {
+		if err := setInet4(fd, name, unix.SIOCSIFADDR, ip4); err != nil {
 			return err
 		}
 		return setInet4(fd, name, unix.SIOCSIFNETMASK, "255.255.255.0")
@@ -224,7 +249,7 @@ func (t *tun) set(name string) error {
 			prefix uint32
 			index  int32
 		}
-		in6.addr, in6.prefix, in6.index = netip.MustParseAddr(own6).As16(), 64, int32(ifr.Uint32())
+		in6.addr, in6.prefix, in6.index = netip.MustParseAddr(ip6).As16(), 64, int32(ifr.Uint32())
 		_, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCSIFADDR, uintptr(unsafe.Pointer(&in6)))
 		if e != 0 {
 			return e
@@ -236,19 +261,19 @@ func (t *tun) set(name string) error {
 	}
 	// The kernel takes the address into use on a queue of its own.
 	for end := time.Now().Add(patience); ; runtime.Gosched() {
-		if source() == netip.MustParseAddr(own6) {
+		if source(ip6) == netip.MustParseAddr(ip6) {
 			return nil
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("%s is not in use after %v", own6, patience)
+			return fmt.Errorf("%s is not in use after %v", ip6, patience)
 		}
 	}
 }
 
-// source is the address that the kernel sends to the far end from.
-func source() (ip netip.Addr) {
+// source is the address that the kernel sends to the one behind own from.
+func source(own string) (ip netip.Addr) {
 	_ = withSocket(unix.AF_INET6, func(fd int) error {
-		to := netip.MustParseAddr("2001:db8::2").As16()
+		to := netip.MustParseAddr(own).Next().As16()
 		if err := unix.Connect(fd, &unix.SockaddrInet6{Port: 9, Addr: to}); err != nil {
 			return err
 		}

@@ -263,6 +263,16 @@ func (o *ours) pathPrefix() string     { return "/tmp/differ/" }
 func (o *ours) abstractPrefix() string { return "" }
 func (o *ours) wire() wire             { return o.dev }
 
+func (o *ours) silent() error {
+	link, err := netdev.NewSegment(netdev.SegmentConfig{}).Join(netdev.PortConfig{})
+	if err != nil {
+		return err
+	}
+	return o.stack.Attach(stack.Interface{Name: "dn0", Link: link, Addrs: []netip.Prefix{
+		netip.MustParsePrefix(silent4 + "/24"), netip.MustParsePrefix(silent6 + "/64"),
+	}})
+}
+
 func (o *ours) end() {
 	o.net.Close()
 	o.stack.Close()

@@ -1,6 +1,7 @@
 package differ
 
 import (
+	"net/netip"
 	"strings"
 
 	"usersock/sockapi"
@@ -318,6 +319,109 @@ var errorSequences4 = []sequence{
 		p.tooBig(0)
 		a.get(ipMTU)
 		a.errno()
+	}},
+}
+
+// dualErrors are about errors of IPv4 on sockets of AF_INET6.
+var dualErrors = []sequence{
+	{name: "TCP, host unreachable over IPv4 while connecting", run: func(s *script) {
+		p := s.peer4()
+		a := s.stream("a")
+		a.set(ipv6Recverr, 1)
+		a.connect(p.mapped())
+		p.expect("SYN")
+		p.icmp(3, 1, 0)
+		a.queued()
+		a.errno()
+		a.connect(p.mapped())
+	}},
+	{name: "TCP, host unreachable over IPv4 on a connection", run: func(s *script) {
+		p := s.peer4()
+		a := s.stream("a")
+		a.set(ipv6Recverr, 1)
+		a.connect(p.mapped())
+		p.expect("SYN")
+		p.send("SYN|ACK", "")
+		p.expect("ACK")
+		a.send("x", 0)
+		p.expect("DATA")
+		p.icmp(3, 1, 0)
+		a.recv(9, 0)
+		a.errno()
+		a.set(ipRecverr, 1)
+		p.icmp(3, 1, 0)
+		a.recv(9, 0)
+		a.errno()
+		a.queued()
+	}},
+	{name: "UDP, port unreachable over IPv4", run: func(s *script) {
+		p := s.peer4()
+		a := s.datagram("a")
+		a.set(ipRecverr, 1)
+		a.sendto("x", p.mapped(), 0)
+		p.expect("UDP")
+		p.icmp(3, 3, 0)
+		a.queued()
+		a.errno()
+	}},
+}
+
+// neighbourSequences are about a neighbour that does not answer ARP or
+// neighbour discovery.
+var neighbourSequences = []sequence{
+	{name: "nobody answers", run: func(s *script) {
+		to := s.unanswered(9)
+		u := s.datagram("u")
+		u.connect(to)
+		u.send("unasked", 0)
+		c := s.datagram("c")
+		c.set(s.recverr(), 1)
+		c.connect(to)
+		c.send("connected", 0)
+		d := s.datagram("d")
+		d.set(s.recverr(), 1)
+		d.sendto("first", to, 0)
+		d.sendto("second", to, 0)
+		echo, proto := "\x08\x00\x00\x00\x00\x00\x00\x01", endpoint.IPPROTO_ICMP
+		if s.af == endpoint.AF_INET6 {
+			echo, proto = "\x80"+echo[1:], endpoint.IPPROTO_ICMPV6
+		}
+		g := s.open("g", s.af, endpoint.SOCK_DGRAM, proto)
+		g.set(s.recverr(), 1)
+		g.sendto(echo, endpoint.Inet(netip.AddrPortFrom(to.IP, 0)), 0)
+		r := s.open("r", s.af, endpoint.SOCK_RAW, 253)
+		r.set(s.recverr(), 1)
+		r.sendto("raw data", endpoint.Inet(netip.AddrPortFrom(to.IP, 0)), 0)
+		q := s.open("q", s.af, endpoint.SOCK_RAW, 253)
+		q.set(s.recverr(), 1)
+		q.connect(endpoint.Inet(netip.AddrPortFrom(to.IP.Next(), 0)))
+		q.send("short", 0)
+		a := s.stream("a")
+		a.connect(to)
+		b := s.stream("b")
+		b.set(s.recverr(), 1)
+		b.connect(to)
+		b.until(sockapi.POLLERR)
+		u.errno()
+		u.queued()
+		c.queued()
+		c.errno()
+		d.errno()
+		d.queued()
+		d.errno()
+		d.queued()
+		d.errno()
+		g.queuedInto(4, 200, 0)
+		r.queued()
+		r.errno()
+		q.queued()
+		a.errno()
+		a.connect(to)
+		a.queued()
+		b.queued()
+		b.errno()
+		b.connect(to)
+		b.connect(to)
 	}},
 }
 

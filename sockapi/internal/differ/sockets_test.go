@@ -50,6 +50,9 @@ type sockets interface {
 	// wire is the far end of the side's interface.
 	wire() wire
 
+	// silent adds an interface, an Ethernet on which nobody answers.
+	silent() error
+
 	// end closes what is left.
 	end()
 }
@@ -73,7 +76,8 @@ type received struct {
 // The addresses of both sides. The interface beside lo has no neighbour but
 // the scripted one.
 const (
-	own4, own6 = "192.0.2.1", "2001:db8::1"
+	own4, own6       = "192.0.2.1", "2001:db8::1"
+	silent4, silent6 = "203.0.113.1", "2001:db8:77::1" // of the silent interface
 )
 
 // allEvents are the events that a sequence notes.

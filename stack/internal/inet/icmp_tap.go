@@ -160,10 +160,9 @@ var icmp4Errors = [...]struct {
 	{endpoint.EHOSTUNREACH, true},
 }
 
-// parseICMP4 reads an ICMPv4 error and the packet in it, RFC 792. Fragments
-// other than the first have no ports and are of no use.
+// parseICMP4 reads an ICMPv4 error and the packet in it, RFC 792.
 func parseICMP4(message []byte, e *icmpError) bool {
-	if len(message) < header.ICMPv4MinimumSize+header.IPv4MinimumSize {
+	if len(message) < header.ICMPv4MinimumSize {
 		return false
 	}
 	e.typ, e.code = message[0], message[1]
@@ -187,8 +186,17 @@ func parseICMP4(message []byte, e *icmpError) bool {
 	default:
 		return false
 	}
-	e.packet = message[header.ICMPv4MinimumSize:]
-	ip := header.IPv4(e.packet)
+	return e.quote4(message[header.ICMPv4MinimumSize:])
+}
+
+// quote4 reads the IPv4 packet that an error is about, as far as it came back.
+// Fragments other than the first have no ports and are of no use.
+func (e *icmpError) quote4(packet []byte) bool {
+	if len(packet) < header.IPv4MinimumSize {
+		return false
+	}
+	e.packet = packet
+	ip := header.IPv4(packet)
 	n := int(ip.HeaderLength())
 	if e.packet[0]>>4 != header.IPv4Version || n < header.IPv4MinimumSize || n > len(e.packet) || ip.FragmentOffset() != 0 {
 		return false
@@ -201,7 +209,7 @@ func parseICMP4(message []byte, e *icmpError) bool {
 // parseICMP6 reads an ICMPv6 error and the packet in it, RFC 4443.
 func parseICMP6(message []byte, e *icmpError) bool {
 	const icmpHeader = 8
-	if len(message) < icmpHeader+header.IPv6MinimumSize {
+	if len(message) < icmpHeader {
 		return false
 	}
 	e.typ, e.code = message[0], message[1]
@@ -229,8 +237,16 @@ func parseICMP6(message []byte, e *icmpError) bool {
 	default:
 		return false
 	}
-	e.packet = message[icmpHeader:]
-	ip := header.IPv6(e.packet)
+	return e.quote6(message[icmpHeader:])
+}
+
+// quote6 is quote4 for IPv6.
+func (e *icmpError) quote6(packet []byte) bool {
+	if len(packet) < header.IPv6MinimumSize {
+		return false
+	}
+	e.packet = packet
+	ip := header.IPv6(packet)
 	if e.packet[0]>>4 != header.IPv6Version {
 		return false
 	}
@@ -285,14 +301,15 @@ func skipOne(next uint8, b []byte) (after uint8, rest []byte, ok bool) {
 	return b[0], b[size:], true
 }
 
-// ports reads the ports of the packet, if its protocol has any. There are eight
-// bytes of it or more: RFC 792, and icmp_socket_deliver of Linux.
+// ports reads the ports of the packet, if its protocol has any. Less than eight
+// bytes of what is behind the IP header are of no use, icmp_socket_deliver and
+// icmpv6_notify of Linux.
 func (e *icmpError) ports() bool {
+	if len(e.transport) < 8 {
+		return false
+	}
 	switch e.transportProto {
 	case endpoint.IPPROTO_TCP, endpoint.IPPROTO_UDP, endpoint.IPPROTO_UDPLITE:
-		if len(e.transport) < 8 {
-			return false
-		}
 		e.lport, e.rport = binary.BigEndian.Uint16(e.transport), binary.BigEndian.Uint16(e.transport[2:])
 	}
 	return true

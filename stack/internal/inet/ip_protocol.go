@@ -50,8 +50,8 @@ type errorReader struct {
 	ip *ipProtocol
 }
 
-// DeliverTransportError implements stack.TransportDispatcher. local sent what
-// is in pkt, without its IP header, to remote.
+// DeliverTransportError implements stack.TransportDispatcher. local sent the
+// packet in pkt.
 func (r *errorReader) DeliverTransportError(local, remote tcpip.Address, net tcpip.NetworkProtocolNumber, trans tcpip.TransportProtocolNumber, err gvstack.TransportError, pkt *gvstack.PacketBuffer) {
 	p := r.ip.p.Load()
 	switch {
@@ -59,7 +59,7 @@ func (r *errorReader) DeliverTransportError(local, remote tcpip.Address, net tcp
 	case err.Kind() == gvstack.PacketTooBigTransportError:
 		r.TransportDispatcher.DeliverTransportError(local, remote, net, trans, believable(err, net), pkt)
 	case len(pkt.NetworkHeader().Slice()) == 0: // no message came
-		p.neighbourFailed(local, remote, net, trans, pkt)
+		p.neighbourFailed(local, net, pkt)
 	}
 }
 
@@ -80,22 +80,19 @@ func believable(err gvstack.TransportError, net tcpip.NetworkProtocolNumber) gvs
 // neighbourFailed says that the next hop of a packet did not answer ARP or
 // neighbour discovery. Linux sends itself an ICMP error then
 // (ipv4_link_failure, ip6_link_failure).
-func (p *Protocols) neighbourFailed(local, remote tcpip.Address, net tcpip.NetworkProtocolNumber, trans tcpip.TransportProtocolNumber, pkt *gvstack.PacketBuffer) {
+func (p *Protocols) neighbourFailed(local tcpip.Address, net tcpip.NetworkProtocolNumber, pkt *gvstack.PacketBuffer) {
 	e := icmpError{
-		net: net, nic: pkt.NICID, errno: endpoint.EHOSTUNREACH,
+		net: net, nic: pkt.NICID, errno: endpoint.EHOSTUNREACH, offender: local,
 		typ: uint8(header.ICMPv4DstUnreachable), code: uint8(header.ICMPv4HostUnreachable),
-		offender: local, local: local, remote: remote,
-		transport: dataOf(pkt), transportProto: uint8(trans),
 	}
+	quote := e.quote4
 	if net == header.IPv6ProtocolNumber {
 		e.typ, e.code = uint8(header.ICMPv6DstUnreachable), uint8(header.ICMPv6AddressUnreachable)
-		var ok bool
-		if e.transportProto, e.transport, ok = skipExtensions(uint8(trans), e.transport); !ok {
-			return
-		}
+		quote = e.quote6
 	}
-	e.packet = e.transport // netstack has taken the IP header off
-	if e.ports() {
+	packet := pkt.ToBuffer() // its IP header, too
+	defer packet.Release()
+	if quote(packet.Flatten()) {
 		p.icmpFailed(&e)
 	}
 }
