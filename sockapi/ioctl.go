@@ -15,7 +15,7 @@ const (
 	FIONREAD   = 0x541b // bytes to be received; of datagrams, of the next one
 	SIOCINQ    = FIONREAD
 	TIOCINQ    = FIONREAD
-	TIOCOUTQ   = 0x5411 // bytes sent and not yet acknowledged or read
+	TIOCOUTQ   = 0x5411 // bytes sent and not yet acknowledged (TCP), read (AF_UNIX) or taken by a link
 	SIOCOUTQ   = TIOCOUTQ
 	FIONBIO    = 0x5421 // non-blocking mode on, unless arg is 0
 	FIONCLEX   = 0x5450 // FD_CLOEXEC off
@@ -38,9 +38,9 @@ const (
 )
 
 // Ioctl is ioctl(2) with an argument that is a C int, and returns the int that
-// it yields: FIONREAD (EINVAL on a listening socket), SIOCOUTQ (EOPNOTSUPP where
-// the family cannot tell), FIONBIO, SIOCATMARK, FIOCLEX and FIONCLEX. ENOTTY for
-// anything else, EBADF for a descriptor that is not open.
+// it yields: FIONREAD and SIOCOUTQ (EINVAL on a listening socket), FIONBIO,
+// SIOCATMARK, FIOCLEX and FIONCLEX. ENOTTY for anything else, EBADF for a
+// descriptor that is not open.
 func (n *Net) Ioctl(fd, request, arg int) (int, error) {
 	d, err := n.lookup(fd)
 	if err != nil {

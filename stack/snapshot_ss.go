@@ -32,8 +32,8 @@ type SSOptions struct {
 // SS prints the sockets as ss -n does, with the columns of iproute2 6.1. As
 // there, sockets without an address are left out, and connections that no program
 // holds are shown without an owner. "-" stands for the length of a queue that is
-// not known: netstack does not tell what TCP has sent and not yet heard of. How
-// long a timer has to go netstack does not tell either (-o).
+// not known: of several listeners on one address netstack does not tell for which
+// of them a connection waits, nor how long a timer has to go (-o).
 func (s *Snapshot) SS(o SSOptions) string {
 	rows := [][]string{{"Netid", "State", "Recv-Q", "Send-Q", "Local Address", "Port", "Peer Address", "Port", "Process"}}
 	info := []string{""}

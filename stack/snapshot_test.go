@@ -151,15 +151,15 @@ func TestSnapshotOfSockets(t *testing.T) {
 		"u_seq ESTAB 0 768 * 13 * 14 users:((pid=101)) uid:1000 ino:13",
 		"u_seq ESTAB 3 0 * 14 * 13 users:((pid=101)) uid:1000 ino:14",
 		"tcp LISTEN 1 5 192.0.2.2:80 0.0.0.0:* users:((pid=101)) uid:1000 ino:1",
-		"tcp ESTAB 5 - 192.0.2.2:80 192.0.2.1:4001 users:((pid=101)) uid:1000 ino:2",
-		"tcp ESTAB 0 - 192.0.2.2:80 192.0.2.1:4002 ino:0",
-		"udp UNCONN 5 - 0.0.0.0:53 0.0.0.0:* users:((pid=101)) uid:1000 ino:7",
-		"udp UNCONN 0 - 0.0.0.0%eth0:540 0.0.0.0:* users:((pid=101)) uid:1000 ino:9",
+		"tcp ESTAB 5 0 192.0.2.2:80 192.0.2.1:4001 users:((pid=101)) uid:1000 ino:2",
+		"tcp ESTAB 0 0 192.0.2.2:80 192.0.2.1:4002 ino:0",
+		"udp UNCONN 5 0 0.0.0.0:53 0.0.0.0:* users:((pid=101)) uid:1000 ino:7",
+		"udp UNCONN 0 0 0.0.0.0%eth0:540 0.0.0.0:* users:((pid=101)) uid:1000 ino:9",
 		"tcp LISTEN 1 7 *:81 *:* users:((pid=101)) uid:1000 ino:3",
 		"tcp LISTEN 0 7 [::]:82 [::]:* users:((pid=101)) uid:1000 ino:4",
-		"tcp CLOSE-WAIT 0 - [::ffff:192.0.2.2]:81 [::ffff:192.0.2.1]:4003 users:((pid=101)) uid:1000 ino:5",
-		"tcp ESTAB 0 - [::ffff:192.0.2.2]:81 [::ffff:192.0.2.1]:4004 ino:0",
-		"udp ESTAB 0 - [2001:db8::2]:54 [2001:db8::1]:99 users:((pid=101)) uid:1000 ino:8",
+		"tcp CLOSE-WAIT 0 0 [::ffff:192.0.2.2]:81 [::ffff:192.0.2.1]:4003 users:((pid=101)) uid:1000 ino:5",
+		"tcp ESTAB 0 0 [::ffff:192.0.2.2]:81 [::ffff:192.0.2.1]:4004 ino:0",
+		"udp ESTAB 0 0 [2001:db8::2]:54 [2001:db8::1]:99 users:((pid=101)) uid:1000 ino:8",
 	}
 	if got := fields(snap.SS(stack.SSOptions{All: true, Extended: true})); !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -187,7 +187,7 @@ func TestSnapshotOfSockets(t *testing.T) {
 	must(half.Recv(1))(t)
 	check(t, half.Close(), u.Close(), d.Close())
 	text := strings.Join(fields(a.Stack().Snapshot().SS(stack.SSOptions{All: true})), "\n")
-	if !strings.Contains(text, "tcp TIME-WAIT 0 - 192.0.2.1:4003 192.0.2.2:81") {
+	if !strings.Contains(text, "tcp TIME-WAIT 0 0 192.0.2.1:4003 192.0.2.2:81") {
 		t.Errorf("no trace of the closed connection:\n%s", text)
 	}
 	if text := b.Stack().Snapshot().SS(stack.SSOptions{All: true}); strings.Contains(text, ":53 ") || strings.Contains(text, "@abs") {
@@ -228,9 +228,9 @@ func TestSnapshotOfTrouble(t *testing.T) {
 	}
 	text := strings.Join(fields(s.Snapshot().SS(stack.SSOptions{All: true, Extended: true})), "\n")
 	for _, want := range []string{
-		"tcp SYN-SENT 0 - 192.0.2.1:4001 192.0.2.9:80 users:((pid=1)) ino:1",
+		"tcp SYN-SENT 0 1 192.0.2.1:4001 192.0.2.9:80 users:((pid=1)) ino:1",
 		"tcp LISTEN - 1 127.0.0.1:80 0.0.0.0:* users:((pid=1)) ino:2",
-		"udp UNCONN 1000 - 127.0.0.1:53 0.0.0.0:* users:((pid=1)) ino:4 skmem:(d",
+		"udp UNCONN 1000 0 127.0.0.1:53 0.0.0.0:* users:((pid=1)) ino:4 skmem:(d",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no line %q in\n%s", want, text)

@@ -99,8 +99,10 @@ type Endpoint interface {
 	Notify(Sink)
 
 	// Queued returns how many bytes wait to be received (of the next datagram,
-	// for SIOCINQ's sake) and how many of those sent are not yet acknowledged
-	// or read; [Unknown] where the family cannot tell.
+	// for SIOCINQ's sake) and how many of those sent are under way, for SIOCOUTQ's:
+	// of TCP those not acknowledged, of AF_UNIX those not read, of datagrams the
+	// memory of those that no link has taken. [Unknown] where the family cannot
+	// tell.
 	Queued() (in, out int)
 }
 

@@ -270,6 +270,12 @@ func (k *kernel) setsockopt(h handle, level, name int, value []byte) error {
 	return errno(e)
 }
 
+func (k *kernel) ioctl(h handle, request int) (int, error) {
+	var v int32
+	_, _, e := unix.Syscall(unix.SYS_IOCTL, k.fd(h), uintptr(request), uintptr(unsafe.Pointer(&v)))
+	return int(v), errno(e)
+}
+
 func (k *kernel) unlink(path string) error {
 	if err := unix.Unlink(path); err != nil {
 		return errno(err.(unix.Errno))

@@ -234,6 +234,8 @@ func (o *ours) setsockopt(h handle, level, name int, value []byte) error {
 	return o.socks[h].SetsockoptBytes(level, name, value)
 }
 
+func (o *ours) ioctl(h handle, request int) (int, error) { return o.socks[h].Ioctl(request, 0) }
+
 func (o *ours) unlink(path string) error { return o.stack.Unlink(path) }
 
 func (o *ours) blocking(h handle, on bool) error { return o.socks[h].Setblocking(on) }

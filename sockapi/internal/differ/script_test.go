@@ -171,7 +171,7 @@ func (s *script) step(call string, do func() string) {
 
 // again reports whether a result says that the call may have come too early.
 func again(result string) bool {
-	return strings.HasPrefix(result, "EAGAIN") || strings.HasPrefix(result, "EALREADY") || strings.HasPrefix(result, "state ")
+	return strings.HasPrefix(result, "EAGAIN") || strings.HasPrefix(result, "EALREADY") || strings.HasPrefix(result, "state ") || strings.HasPrefix(result, "queues ")
 }
 
 // pause waits a little while nothing tells what to wait for.

@@ -13,8 +13,8 @@ func themes() []theme {
 		{"tcp4", over("tcp4", endpoint.AF_INET, endpoint.SOCK_STREAM, streamSequences)},
 		{"tcp6", over("tcp6", endpoint.AF_INET6, endpoint.SOCK_STREAM, streamSequences)},
 		{"states4", over("states4", endpoint.AF_INET, endpoint.SOCK_STREAM, stateSequences())},
-		{"wire4", over("wire4", endpoint.AF_INET, endpoint.SOCK_STREAM, slices.Concat(wireSequences, errorSequences, errorSequences4))},
-		{"wire6", over("wire6", endpoint.AF_INET6, endpoint.SOCK_STREAM, slices.Concat(wireSequences, errorSequences))},
+		{"wire4", over("wire4", endpoint.AF_INET, endpoint.SOCK_STREAM, slices.Concat(wireSequences, queueSequences, errorSequences, errorSequences4))},
+		{"wire6", over("wire6", endpoint.AF_INET6, endpoint.SOCK_STREAM, slices.Concat(wireSequences, queueSequences, errorSequences))},
 		{"neighbour", slices.Concat(
 			over("neighbour/4", endpoint.AF_INET, 0, neighbourSequences),
 			over("neighbour/6", endpoint.AF_INET6, 0, neighbourSequences))},

@@ -33,6 +33,7 @@ type sockets interface {
 	getpeername(h handle) (endpoint.Addr, error)
 	getsockopt(h handle, level, name int, buf []byte) (int, error)
 	setsockopt(h handle, level, name int, value []byte) error
+	ioctl(h handle, request int) (int, error) // one that yields an int
 	unlink(path string) error
 	blocking(h handle, on bool) error // O_NONBLOCK, which every socket begins with
 

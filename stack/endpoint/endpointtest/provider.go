@@ -49,7 +49,8 @@ type Features struct {
 	// Rights: SCM_RIGHTS items are carried.
 	Rights bool
 
-	// QueuedOut: Queued knows how many sent bytes are still under way.
+	// QueuedOut: Queued knows how many sent bytes the peer has not read. Other
+	// streams count those that are not acknowledged, or none.
 	QueuedOut bool
 
 	// MaxDatagram is the longest datagram that Send takes; one byte more is

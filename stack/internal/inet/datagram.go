@@ -268,11 +268,12 @@ func (d *datagram) Ready(want endpoint.Events) endpoint.Events {
 	return e & (want | endpoint.Always)
 }
 
-// Queued implements endpoint.Endpoint: the length of the next datagram.
+// Queued implements endpoint.Endpoint: the length of the next datagram, and the
+// memory of those that no link has taken yet.
 func (d *datagram) Queued() (in, out int) {
 	if pkt := d.in.peek(); pkt.buffer != nil {
 		in = d.length(pkt.buffer)
 		pkt.buffer.DecRef()
 	}
-	return in, endpoint.Unknown
+	return in, clampInt(d.inFlight.Load())
 }

@@ -212,6 +212,9 @@ func (s *socket) describe(info *endpoint.SocketInfo, raw *tcp.Endpoint) {
 	if n, err := raw.GetSockOptInt(tcpip.ReceiveQueueSizeOption); err == nil {
 		info.RecvQ = n
 	}
+	if info.SendQ = unacknowledged(raw); info.State == endpoint.SocketSynSent {
+		info.SendQ = 1 // the SYN
+	}
 	info.TCP = connectionInfo(raw)
 }
 

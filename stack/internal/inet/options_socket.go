@@ -62,7 +62,7 @@ func socketOptions() []option {
 				if o.tcp != nil && !o.has(flagSendBufSet) {
 					return tcpSendBuffer
 				}
-				return clampInt(o.ops().GetSendBufferSize())
+				return clampInt(o.sendBuffer())
 			}),
 			set: setInt(func(o target, v int) error {
 				o.setSendBuffer(min(uint(uint32(v)), bufferMax))
@@ -325,8 +325,21 @@ const ifNameSize = 16
 func clampInt(v int64) int { return int(min(v, math.MaxInt32)) }
 
 func (o target) setSendBuffer(v uint) {
-	o.ops().SetSendBufferSize(max(2*int64(min(v, math.MaxInt32/2)), sendBufferMin), true)
+	size := max(2*int64(min(v, math.MaxInt32/2)), sendBufferMin)
+	o.ops().SetSendBufferSize(size, true)
+	if o.tcp != nil {
+		if w := o.tcp.notSent.Load(); w != nil {
+			w.size.Store(size)
+		}
+	}
 	o.socket.set(flagSendBufSet, true)
+}
+
+func (o target) sendBuffer() int64 {
+	if o.tcp != nil {
+		return o.tcp.sendBuffer()
+	}
+	return o.ops().GetSendBufferSize()
 }
 
 func (o target) setRecvBuffer(v uint) {
@@ -349,7 +362,7 @@ func (o target) bindToDevice(nic int) error {
 // itself, and the number of packets lost.
 func (o target) memInfo() []byte {
 	var words [9]int
-	words[1], words[3] = clampInt(o.ops().GetReceiveBufferSize()), clampInt(o.ops().GetSendBufferSize())
+	words[1], words[3] = clampInt(o.ops().GetReceiveBufferSize()), clampInt(o.sendBuffer())
 	if o.tcp != nil {
 		if !o.has(flagRecvBufSet) {
 			words[1] = tcpRecvBuffer

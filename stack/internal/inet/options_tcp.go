@@ -2,7 +2,6 @@ package inet
 
 import (
 	"encoding/binary"
-	"math"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -196,8 +195,13 @@ func tcpOptions() []option {
 		storedInt(level, endpoint.TCP_FASTOPEN, "TCP_FASTOPEN", onStream, 0, 0, anyInt, "netstack has no fast open; connections are made the usual way"),
 		storedInt(level, endpoint.TCP_FASTOPEN_CONNECT, "TCP_FASTOPEN_CONNECT", onStream, 0, 0, 1, "netstack has no fast open; connect sends the SYN at once"),
 		storedInt(level, endpoint.TCP_FASTOPEN_NO_COOKIE, "TCP_FASTOPEN_NO_COOKIE", onStream, 0, 0, 1, "netstack has no fast open"),
-		storedInt(level, endpoint.TCP_NOTSENT_LOWAT, "TCP_NOTSENT_LOWAT", onStream, 0, math.MinInt32, anyInt,
-			"netstack tells how much of its send queue is unsent by a probe alone, which costs 1.4 KB a segment"),
+		{level: level, name: endpoint.TCP_NOTSENT_LOWAT, symbol: "TCP_NOTSENT_LOWAT", on: onStream,
+			get: getInt(func(o target) int { return o.storedInt(level, endpoint.TCP_NOTSENT_LOWAT, 0) }),
+			set: setInt(func(o target, v int) error {
+				o.store(level, endpoint.TCP_NOTSENT_LOWAT, v)
+				o.tcp.setNotSent(uint32(v))
+				return nil
+			})},
 	}
 }
 
@@ -304,6 +308,7 @@ func (t *tcpEndpoint) bequeath(c *tcpEndpoint) {
 	c.stored = stored
 	c.peekOff.Store(t.peekOff.Load())
 	c.copyOptions(dst, t.raw.Load())
+	c.setNotSent(uint32(c.storedInt(endpoint.IPPROTO_TCP, endpoint.TCP_NOTSENT_LOWAT, 0)))
 }
 
 // copyOptions gives dst what netstack keeps of the options of src. The
@@ -333,7 +338,9 @@ func (t *tcpEndpoint) copyOptions(dst, src *tcp.Endpoint) {
 	if t.has(flagUserCork) {
 		to.SetCorkOption(true)
 	}
-	if t.has(flagSendBufSet) {
+	if w := t.notSent.Load(); w != nil {
+		to.SetSendBufferSize(w.size.Load(), true)
+	} else if t.has(flagSendBufSet) {
 		to.SetSendBufferSize(from.GetSendBufferSize(), true)
 	}
 	if t.has(flagRecvBufSet) {

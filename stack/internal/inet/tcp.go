@@ -30,7 +30,8 @@ type tcpEndpoint struct {
 	errs atomic.Pointer[errorQueue] // nil until there is an error
 	soft atomic.Pointer[softError]  // see tcp_error.go
 
-	backlog atomic.Int32 // what Listen was asked for, cut to SOMAXCONN
+	backlog atomic.Int32            // what Listen was asked for, cut to SOMAXCONN
+	notSent atomic.Pointer[notSent] // nil until TCP_NOTSENT_LOWAT is set
 	live    links[tcpEndpoint]
 }
 
@@ -208,6 +209,12 @@ func (t *tcpEndpoint) Send(m endpoint.Message) (int, error) {
 	sent := 0
 	var err error
 	for {
+		if total > sent && !t.maySend(raw) {
+			if sent == 0 {
+				err = endpoint.EAGAIN
+			}
+			break
+		}
 		chunk := min(total-sent, maxWrite)
 		src.left = chunk
 		n, terr := raw.Write(src, tcpip.WriteOptions{})
@@ -267,14 +274,4 @@ func (t *tcpEndpoint) PeerAddr() (endpoint.Addr, error) {
 		return endpoint.Addr{}, errno(err)
 	}
 	return t.socketAddr(fa), nil
-}
-
-// Queued implements endpoint.Endpoint. Netstack does not tell how much of
-// what was sent is unacknowledged.
-func (t *tcpEndpoint) Queued() (in, out int) {
-	n, err := t.raw.Load().GetSockOptInt(tcpip.ReceiveQueueSizeOption)
-	if err != nil {
-		return endpoint.Unknown, endpoint.Unknown
-	}
-	return n, endpoint.Unknown
 }

@@ -101,8 +101,11 @@ func (t *tcpEndpoint) connectedEvents(raw *tcp.Endpoint, state tcp.EndpointState
 	if peerClosed {
 		e |= endpoint.In | endpoint.RdHup
 	}
-	if weClosed {
+	switch {
+	case weClosed:
 		e |= endpoint.Out
+	case e&endpoint.Out != 0 && !t.maySend(raw):
+		e &^= endpoint.Out
 	}
 	if peerClosed && weClosed {
 		e |= endpoint.Hup
