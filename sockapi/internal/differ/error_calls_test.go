@@ -63,7 +63,7 @@ func halfOpen(s *script, code4, code6 int) {
 // peer4 is a peer of IPv4, and mapped its address for sockets of AF_INET6.
 func (s *script) peer4() *peer {
 	p := s.peer()
-	p.ip, p.own = netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr(own4)
+	p.ip, p.own = netip.MustParseAddr(peer4), netip.MustParseAddr(own4)
 	return p
 }
 

@@ -19,6 +19,7 @@ type sequence struct {
 	typ  int // and the type, for sequences that are played over several
 	run  func(*script)
 
+	mapped   bool          // the helpers' addresses are IPv4-mapped ones; af is AF_INET6
 	patience time.Duration // 0: the usual one
 }
 
@@ -72,10 +73,11 @@ const impatience = 200 * time.Millisecond
 
 // A script is a sequence while it is played on one side.
 type script struct {
-	net  sockets
-	af   int
-	typ  int
-	want []entry // what is expected; nil if that is not known
+	net    sockets
+	af     int
+	typ    int
+	mapped bool
+	want   []entry // what is expected; nil if that is not known
 
 	log      []entry
 	socks    []*sock
@@ -93,7 +95,7 @@ type stop struct{ reason string }
 
 // play plays a sequence on a side.
 func play(q sequence, side sockets, want []entry) (log []entry, err error) {
-	s := &script{net: side, af: q.af, typ: q.typ, want: want, ports: map[uint16]string{0: "0"}, autos: map[string]string{}, patience: patience}
+	s := &script{net: side, af: q.af, typ: q.typ, mapped: q.mapped, want: want, ports: map[uint16]string{0: "0"}, autos: map[string]string{}, patience: patience}
 	if q.patience != 0 {
 		s.patience = q.patience
 	}
@@ -363,46 +365,39 @@ func dataText(b []byte) string {
 	return fmt.Sprintf("%q…(%d bytes)", b[:8], len(b))
 }
 
-func (s *script) ip() netip.Addr {
-	if s.af == endpoint.AF_INET6 {
-		return netip.IPv6Loopback()
-	}
-	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
-}
-
 func at(ip string, port uint16) endpoint.Addr {
 	return endpoint.Inet(netip.AddrPortFrom(netip.MustParseAddr(ip), port))
 }
 
-// lo is an address on the loopback interface, of the script's family.
+// of is an address of the script's family: the IPv6 one, the IPv4 one, or that as a mapped one.
+func (s *script) of(four, six string, port uint16) endpoint.Addr {
+	switch {
+	case s.mapped:
+		return at("::ffff:"+four, port)
+	case s.af == endpoint.AF_INET6:
+		return at(six, port)
+	}
+	return at(four, port)
+}
+
+// lo is an address on the loopback interface, and for AF_UNIX the one of no name.
 func (s *script) lo(port uint16) endpoint.Addr {
-	a := endpoint.Inet(netip.AddrPortFrom(s.ip(), port))
+	a := s.of("127.0.0.1", "::1", port)
 	a.Family = s.af
 	return a
 }
 
-// any is the wildcard address of the script's family.
-func (s *script) any(port uint16) endpoint.Addr {
-	if s.af == endpoint.AF_INET6 {
-		return at("::", port)
-	}
-	return at("0.0.0.0", port)
-}
+// any is the wildcard address.
+func (s *script) any(port uint16) endpoint.Addr { return s.of("0.0.0.0", "::", port) }
 
 // foreign is an address that nobody has and that no route leads to.
 func (s *script) foreign(port uint16) endpoint.Addr {
-	if s.af == endpoint.AF_INET6 {
-		return at("2001:db8:ffff::1", port)
-	}
-	return at("198.51.100.1", port)
+	return s.of("198.51.100.1", "2001:db8:ffff::1", port)
 }
 
 // filtered is an address behind the interface from where nobody answers.
 func (s *script) filtered(port uint16) endpoint.Addr {
-	if s.af == endpoint.AF_INET6 {
-		return at("2001:db8::77", port)
-	}
-	return at("192.0.2.77", port)
+	return s.of("192.0.2.77", "2001:db8::77", port)
 }
 
 // closedPort is a port where no socket is.

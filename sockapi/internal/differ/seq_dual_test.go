@@ -84,6 +84,40 @@ var dualSequences = []sequence{
 		c.connect(s.filtered(9))
 		c.only()
 	}},
+	{name: "bound to an IPv6 address, it is IPv6 alone", run: func(s *script) {
+		l := s.stream("l")
+		l.bind(at("::1", 0))
+		l.get(ipv6V6only)
+		l.listen(2)
+		c := s.stream("c")
+		c.connect(l.addr())
+		c.get(ipv6V6only)
+		p := l.accept("p")
+		p.get(ipv6V6only)
+		l.connect(unspec)
+		l.get(ipv6V6only)
+		for _, to := range []endpoint.Addr{at("::1", 0), at("::", 0), mapped(0)} {
+			a := s.datagram("a")
+			a.bind(to)
+			a.get(ipv6V6only)
+			a.only()
+			a.close()
+		}
+		u := s.datagram("u")
+		u.connect(at("::1", 9))
+		u.get(ipv6V6only)
+	}},
+	{name: "the option after the connection", run: func(s *script) {
+		a := s.stream("a")
+		closed := s.closedPort(endpoint.SOCK_STREAM)
+		a.connect(closed)
+		a.errno()
+		a.only()
+		a.get(ipv6V6only)
+		a.connect(mapped(closed.Port))
+		a.connect(mapped(closed.Port))
+		a.get(ipv6V6only)
+	}},
 	{name: "bound to a mapped address", run: func(s *script) {
 		l := s.stream("l")
 		l.bind(mapped(0))

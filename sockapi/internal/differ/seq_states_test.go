@@ -1,5 +1,11 @@
 package differ
 
+import (
+	"slices"
+
+	"usersock/stack/endpoint"
+)
+
 // A state is how to bring a socket of a script into a state of TCP. In the
 // states that the other side takes part in, that is the scripted peer.
 type tcpState struct {
@@ -157,15 +163,27 @@ var stateCalls = []struct {
 		a.get(soAcceptconn)
 		a.get(soType)
 		a.get(ipTTL)
+		if s.af == endpoint.AF_INET6 {
+			a.set(ipv6Hops, 33)
+			a.get(ipv6Hops)
+			a.set(ipv6V6only, 0)
+			a.get(ipv6V6only)
+		}
 	}},
 	{"close", func(s *script, a *sock) { a.close() }},
 	{"close with a reset", func(s *script, a *sock) { a.closeReset() }},
 }
 
-// stateSequences are every call in every state.
-func stateSequences() (qs []sequence) {
+// addressCalls are those of stateCalls that take or tell addresses.
+var addressCalls = []string{"bind", "connect", "connect to a closed port", "disconnect", "listen", "sendto", "names"}
+
+// stateSequences are every call in every state, or only some.
+func stateSequences(only ...string) (qs []sequence) {
 	for _, st := range stateMakers {
 		for _, c := range stateCalls {
+			if only != nil && !slices.Contains(only, c.name) {
+				continue
+			}
 			qs = append(qs, sequence{name: st.name + "/" + c.name, run: func(s *script) {
 				a, p := st.make(s)
 				closes := c.name == "close" || c.name == "close with a reset"

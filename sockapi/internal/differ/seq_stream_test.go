@@ -13,6 +13,8 @@ func themes() []theme {
 		{"tcp4", over("tcp4", endpoint.AF_INET, endpoint.SOCK_STREAM, streamSequences)},
 		{"tcp6", over("tcp6", endpoint.AF_INET6, endpoint.SOCK_STREAM, streamSequences)},
 		{"states4", over("states4", endpoint.AF_INET, endpoint.SOCK_STREAM, stateSequences())},
+		{"states6", over("states6", endpoint.AF_INET6, endpoint.SOCK_STREAM, stateSequences())},
+		{"states46", mappedOver("states46", stateSequences(addressCalls...))},
 		{"wire4", over("wire4", endpoint.AF_INET, endpoint.SOCK_STREAM, slices.Concat(wireSequences, queueSequences, errorSequences, errorSequences4))},
 		{"wire6", over("wire6", endpoint.AF_INET6, endpoint.SOCK_STREAM, slices.Concat(wireSequences, queueSequences, errorSequences))},
 		{"neighbour", slices.Concat(
@@ -50,6 +52,15 @@ func over(prefix string, af, typ int, qs []sequence) []sequence {
 		out = append(out, q)
 	}
 	return out
+}
+
+// mappedOver gives sequences AF_INET6 sockets and IPv4-mapped addresses.
+func mappedOver(prefix string, qs []sequence) []sequence {
+	qs = over(prefix, endpoint.AF_INET6, endpoint.SOCK_STREAM, qs)
+	for i := range qs {
+		qs[i].mapped = true
+	}
+	return qs
 }
 
 const (

@@ -1,7 +1,5 @@
 package differ
 
-import "usersock/stack/endpoint"
-
 // wireSequences are about TCP and the scripted peer.
 var wireSequences = []sequence{
 	{name: "active open", run: func(s *script) {
@@ -378,7 +376,7 @@ var wireSequences = []sequence{
 
 // unreachable is ICMP's destination unreachable, by the code of the version.
 func (p *peer) unreachable(code4, code6 int) {
-	if p.s.af == endpoint.AF_INET6 {
+	if p.ip.Is6() {
 		p.icmp(1, code6, 0)
 		return
 	}

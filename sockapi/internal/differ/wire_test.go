@@ -196,7 +196,10 @@ type peer struct {
 	last     packet
 }
 
-const peerISN = 5000
+const (
+	peer4, peer6 = "192.0.2.2", "2001:db8::2"
+	peerISN      = 5000
+)
 
 // peerPorts makes the ports of a process's peers differ: a connection of an
 // earlier sequence may still rest in TIME-WAIT.
@@ -205,7 +208,7 @@ var peerPorts = struct {
 	n uint16
 }{n: 2000}
 
-// peer returns a new peer of the version of IP that ip is of.
+// peer returns a new peer of the version of IP that the script's addresses are of.
 func (s *script) peer() *peer {
 	peerPorts.Lock()
 	if peerPorts.n++; peerPorts.n > 30000 {
@@ -214,15 +217,18 @@ func (s *script) peer() *peer {
 	port := peerPorts.n
 	peerPorts.Unlock()
 	p := &peer{s: s, w: s.net.wire(), port: port, isn: peerISN, nxt: peerISN}
-	p.ip, p.own = netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr(own4)
-	if s.af == endpoint.AF_INET6 {
-		p.ip, p.own = netip.MustParseAddr("2001:db8::2"), netip.MustParseAddr(own6)
+	p.ip, p.own = netip.MustParseAddr(peer4), netip.MustParseAddr(own4)
+	if s.af == endpoint.AF_INET6 && !s.mapped {
+		p.ip, p.own = netip.MustParseAddr(peer6), netip.MustParseAddr(own6)
 	}
 	s.nameIt(port, "peer")
 	return p
 }
 
 func (p *peer) addr() endpoint.Addr {
+	if p.s.mapped {
+		return p.mapped()
+	}
 	return endpoint.Inet(netip.AddrPortFrom(p.ip, p.port))
 }
 

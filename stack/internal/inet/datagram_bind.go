@@ -56,7 +56,7 @@ func (d *datagram) Bind(a endpoint.Addr) error {
 		}
 		return err
 	}
-	d.bound(fa)
+	d.bound(fa, &d.ops)
 	return nil
 }
 

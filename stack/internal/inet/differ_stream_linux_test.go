@@ -363,6 +363,5 @@ var streamScenarios = []scenario{
 	}, differ6: map[string]string{
 		"IPV6_MULTICAST_IF":   "the kernel notes the interface the connection came by",
 		"IPV6_MULTICAST_HOPS": "the kernel notes the hop limit the connection came with",
-		"IPV6_V6ONLY":         "the kernel sets it on accepted IPv6 connections",
 	}},
 }

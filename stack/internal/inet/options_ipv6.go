@@ -6,7 +6,6 @@ import (
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
-	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
 	"usersock/stack/endpoint"
 )
@@ -239,8 +238,7 @@ func anyLength(o option) option {
 // hasPort reports whether the socket has a local port, by Bind or otherwise.
 func (o target) hasPort() bool {
 	if o.tcp != nil {
-		s := tcp.EndpointState(o.raw.State())
-		return s != tcp.StateInitial
+		return o.tcp.hasPort(o.tcp.raw.Load())
 	}
 	return o.dg.where.Load().port != 0
 }

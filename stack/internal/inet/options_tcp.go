@@ -314,15 +314,15 @@ func (t *tcpEndpoint) bequeath(c *tcpEndpoint) {
 // copyOptions gives dst what netstack keeps of the options of src. The
 // receiver is the socket of dst.
 func (t *tcpEndpoint) copyOptions(dst, src *tcp.Endpoint) {
+	to, from := dst.SocketOptions(), src.SocketOptions()
+	to.SetV6Only(from.GetV6Only()) // Bind sets it too
 	if !t.has(flagInherit) {
 		return
 	}
-	to, from := dst.SocketOptions(), src.SocketOptions()
 	to.SetReuseAddress(from.GetReuseAddress())
 	to.SetReusePort(from.GetReusePort())
 	to.SetBroadcast(from.GetBroadcast())
 	to.SetNoChecksum(from.GetNoChecksum())
-	to.SetV6Only(from.GetV6Only())
 	to.SetDelayOption(from.GetDelayOption())
 	to.SetLinger(from.GetLinger())
 	to.SetMark(from.GetMark())

@@ -45,7 +45,7 @@ func (t *tcpEndpoint) Bind(a endpoint.Addr) error {
 	if err != nil {
 		return err
 	}
-	t.bound(fa)
+	t.bound(fa, raw.SocketOptions())
 	if fa.Port != 0 {
 		t.set(flagPortLock, true)
 	}
