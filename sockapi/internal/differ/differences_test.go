@@ -44,6 +44,12 @@ var byNetstack = []difference{
 	{"*/urgent data between others", "p.recv(1)", `1 "a"`, `1 "!"`, urgent},
 	{"*/urgent data between others", "p.recv(9)", `4 "fter" {p:OUT}`, `5 "after" {p:OUT}`, urgent},
 
+	// The end of a connection that was shut down for writing before it was made.
+	{"tcp*/shut *, then listening", "c.connect(*)", "EINPROGRESS {l:IN c:IN|OUT|RDHUP}", "EINPROGRESS {l:IN c:OUT}", endAtOnce},
+	{"tcp*/shut for writing, then listening", "p = l.accept()", "from * {l:- p:OUT}", "from * {l:- c:IN|OUT|RDHUP p:OUT}", endAtOnce},
+	{"tcp*/shut both ways, then listening", "p = l.accept()", "from * {l:- p:IN|OUT|HUP|RDHUP}", "from * {l:- c:IN|OUT|RDHUP p:IN|OUT|HUP|RDHUP}", endAtOnce},
+	{"tcp*/shut for writing, then connected to itself", "a.connect(*)", "EINPROGRESS {a:IN|OUT|HUP|RDHUP}", "EINPROGRESS {a:OUT}", endAtOnce},
+
 	// SYN-RECV of a simultaneous open.
 	{"states*/SYN-RECV/close with a reset", "peer expects END", "RST|ACK seq 1 ack 1", "RST|ACK seq * ack -5000", "netstack resets a connection in SYN-RECV with numbers that mean nothing"},
 	{"states*/SYN-RECV/close", "peer expects END", "FIN|ACK seq 1 ack 1", "RST seq 1", synRecvEnds},
@@ -76,6 +82,7 @@ var byNetstack = []difference{
 }
 
 const (
+	endAtOnce     = "netstack tells of a connection under its locks, where nothing can be sent: on Linux one that comes out of SYN-RECV shut down for writing sends its end at once"
 	urgent        = "netstack has no urgent data"
 	synRecvEnds   = "netstack ends a connection in SYN-RECV with a reset, where Linux completes it first"
 	anySequence   = "netstack does not tell which sequence numbers are under way: an ICMP error about any is believed"
@@ -134,11 +141,14 @@ const (
 // family and the type.
 var ofGenerated = []difference{
 	{"AF_INET*/SOCK_STREAM", "*.send*", "* {*:IN|OUT|ERR|HUP|RDHUP}", "*", "a connection that is shut down both ways with bytes unread takes what comes after: Linux resets it"},
+	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "EADDRINUSE", "ok", "netstack lets a socket with SO_REUSEPORT bind to a port that connect picked for one without"},
 }
 
 // lasting are steps that ours agrees on and that may have consequences later
 // which differ: what follows them in a generated sequence is not compared.
-var lasting = []difference{}
+var lasting = []difference{
+	{in: "AF_INET*/SOCK_STREAM", call: "*.shutdown(SHUT_*WR)", kernel: "ENOTCONN*", why: endAtOnce},
+}
 
 // glob reports whether text is of the pattern.
 func glob(pattern, text string) bool {

@@ -80,4 +80,4 @@ const (
 )
 
 // streamSequences are about TCP over lo.
-var streamSequences = slices.Concat(streamEnds, streamBeginnings, streamData)
+var streamSequences = slices.Concat(streamEnds, streamBeginnings, streamAgain, streamData)

@@ -84,7 +84,7 @@ func (t *tcpEndpoint) Accept() (endpoint.Endpoint, endpoint.Addr, error) {
 	t.p.streams.add(c)
 	t.p.owners.put(c, nil, c.raw.Load())
 	if shut&flagShutWrite != 0 {
-		_ = ep.Shutdown(tcpip.ShutdownWrite)
+		_ = ep.Shutdown(c.shutdownBelow(tcp.EndpointState(ep.State()), tcpip.ShutdownWrite))
 	}
 	return c, c.socketAddr(peer), nil
 }
