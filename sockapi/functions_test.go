@@ -171,7 +171,7 @@ func TestIoctl(t *testing.T) {
 	_, err = l.Ioctl(0x5401, 0)
 	wantErr(t, "TCGETS", err, endpoint.ENOTTY)
 	_, err = u.Ioctl(SIOCATMARK, 0)
-	wantErr(t, "SIOCATMARK of datagrams", err, endpoint.ENOTTY)
+	wantErr(t, "SIOCATMARK of datagrams", err, endpoint.EOPNOTSUPP)
 	l.Close()
 	_, err = l.Ioctl(FIONBIO, 1)
 	wantErr(t, "ioctl of a closed socket", err, endpoint.EBADF)

@@ -54,7 +54,8 @@ func (s *Socket) SendmsgControl(bufs [][]byte, control []byte, flags int, addr A
 	return s.sendmsg("sendmsg", bufs, items, len(control), bad, flags, addr)
 }
 
-// sendmsg is both. bad says that the control data are no good behind items.
+// sendmsg is both. bad says that the control data are no good behind items; the
+// family says so when it comes to them, as Linux does.
 func (s *Socket) sendmsg(op string, bufs [][]byte, items []Ancillary, size int, bad error, flags int, addr Addr) (int, error) {
 	d, err := s.use()
 	if err != nil {
@@ -93,20 +94,17 @@ func (s *Socket) sendItems(bufs [][]byte, one []byte, items []Ancillary, bad err
 	if err != nil {
 		return 0, err
 	}
-	control, err := d.outgoing(items)
-	if err == nil && bad != nil {
-		err = endpoint.EINVAL
+	control := d.outgoing(items)
+	if bad != nil {
+		control = append(control, endpoint.Control{Err: endpoint.EINVAL})
 	}
-	n := 0
-	if err == nil {
-		w := d.net.getWaiter()
-		if bufs == nil {
-			w.one[0] = one
-			bufs = w.one[:]
-		}
-		n, err = d.transmit(w, endpoint.Message{Bufs: bufs, To: to, Flags: flags, Control: control}, lim, whole)
-		d.net.putWaiter(w)
+	w := d.net.getWaiter()
+	if bufs == nil {
+		w.one[0] = one
+		bufs = w.one[:]
 	}
+	n, err := d.transmit(w, endpoint.Message{Bufs: bufs, To: to, Flags: flags, Control: control}, lim, whole)
+	d.net.putWaiter(w)
 	if err != nil && n == 0 {
 		releaseAll(control)
 	}
@@ -218,8 +216,8 @@ func (s *Socket) recvItems(bufs [][]byte, one []byte, room *controlRoom, flags i
 	if err != nil {
 		return endpoint.Received{}, err
 	}
-	if flags&MSG_TRUNC != 0 && d.file.typ != SOCK_STREAM {
-		got.N = got.Size
+	if flags&MSG_TRUNC != 0 && d.file.typ != SOCK_STREAM || got.Flags&MSG_OOB != 0 {
+		got.N = got.Size // urgent data count where there is no room for them, too
 	}
 	got.Flags |= flags & MSG_CMSG_CLOEXEC // as Linux
 	d.incoming(got.Control, room, flags&MSG_CMSG_CLOEXEC != 0)

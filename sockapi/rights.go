@@ -14,11 +14,11 @@ import (
 const maxRights = 253
 
 // outgoing makes of ancillary data what endpoints take. Only an AF_UNIX socket
-// looks at descriptors; EBADF for one that is not open, EINVAL for too many. On
-// an error nothing is left retained.
-func (d *desc) outgoing(items []Ancillary) ([]endpoint.Control, error) {
+// looks at descriptors. An item with one that is not open is EBADF, and EINVAL
+// the one with which they are too many; nothing of such an item is retained.
+func (d *desc) outgoing(items []Ancillary) []endpoint.Control {
 	if len(items) == 0 {
-		return nil, nil
+		return nil
 	}
 	list := make([]endpoint.Control, len(items))
 	total := 0
@@ -28,19 +28,16 @@ func (d *desc) outgoing(items []Ancillary) ([]endpoint.Control, error) {
 			continue
 		}
 		list[i].Data = nil
-		total += len(it.Data) / 4
-		var err error
-		if total > maxRights {
-			err = endpoint.EINVAL
+		if total += len(it.Data) / 4; total > maxRights {
+			list[i].Err = endpoint.EINVAL
 		} else {
-			list[i].Rights, err = d.net.retainAll(it.Data)
+			list[i].Rights, list[i].Err = d.net.retainAll(it.Data)
 		}
-		if err != nil {
-			releaseAll(list)
-			return nil, err
+		if list[i].Err != nil {
+			return list[:i+1] // nobody looks further
 		}
 	}
-	return list, nil
+	return list
 }
 
 // retainAll returns the open file descriptions of an array of C ints, each with

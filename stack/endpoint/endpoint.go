@@ -157,6 +157,10 @@ type Control struct {
 	Level, Type int
 	Data        []byte
 	Rights      []Right // SCM_RIGHTS: what Data's descriptors stand for
+
+	// Err says that an item to be sent is no good, and why: what Send returns
+	// where it would look at the item. The other fields do not count then.
+	Err error
 }
 
 // Right is an open file description in flight between two processes. The
@@ -191,6 +195,15 @@ type Carried interface {
 
 	// Dropped says how many references are left.
 	Dropped(left int)
+}
+
+// Marked is an Endpoint that can have urgent data.
+type Marked interface {
+	Endpoint
+
+	// AtMark is SIOCATMARK: whether the urgent data come next. EOPNOTSUPP for a
+	// type that has none.
+	AtMark() (bool, error)
 }
 
 func total(bufs [][]byte) (n int) {

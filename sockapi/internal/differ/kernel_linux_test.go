@@ -185,6 +185,9 @@ func (k *kernel) sendmsg(h handle, bufs [][]byte, items []item, flags int, to en
 		head := (*unix.Cmsghdr)(unsafe.Pointer(unsafe.SliceData(b)))
 		head.Level, head.Type = int32(it.level), int32(it.typ)
 		head.SetLen(unix.CmsgLen(len(data)))
+		if it.broken {
+			head.SetLen(1 << 16)
+		}
 		copy(b[unix.CmsgLen(0):], data)
 		control = append(control, b...)
 	}

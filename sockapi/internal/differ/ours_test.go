@@ -1,8 +1,11 @@
 package differ
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"os"
+	"slices"
+	"strconv"
 	"time"
 
 	"usersock/netdev"
@@ -180,7 +183,25 @@ func (o *ours) sendmsg(h handle, bufs [][]byte, items []item, flags int, to endp
 	if to.Family != endpoint.AF_UNSPEC {
 		addr = toSockapi(to)
 	}
-	return o.socks[h].Sendmsg(bufs, ancillary, flags, addr)
+	if !slices.ContainsFunc(items, func(it item) bool { return it.broken }) {
+		return o.socks[h].Sendmsg(bufs, ancillary, flags, addr)
+	}
+	var control []byte
+	for i, it := range items {
+		b, err := sockapi.PackControl(ancillary[i : i+1])
+		if err != nil {
+			return 0, err
+		}
+		if it.broken {
+			if strconv.IntSize == 64 {
+				binary.NativeEndian.PutUint64(b, 1<<16)
+			} else {
+				binary.NativeEndian.PutUint32(b, 1<<16)
+			}
+		}
+		control = append(control, b...)
+	}
+	return o.socks[h].SendmsgControl(bufs, control, flags, addr)
 }
 
 func (o *ours) recvmsg(h handle, bufs [][]byte, control, flags int) (r received, err error) {

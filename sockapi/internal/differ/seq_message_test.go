@@ -48,6 +48,9 @@ func (k *sock) sendmsgTo(parts []string, flags int, to endpoint.Addr, items ...i
 }
 
 func (s *script) sentText(it item) string {
+	if it.broken {
+		return itemName(it) + " that is too long"
+	}
 	if it.handles == nil {
 		return itemName(it) + " " + itemData(it)
 	}

@@ -41,6 +41,16 @@ func themes() []theme {
 			over("modes/unix-seqpacket", endpoint.AF_UNIX, endpoint.SOCK_SEQPACKET, modeSequences),
 			over("modes/unix-dgram", endpoint.AF_UNIX, endpoint.SOCK_DGRAM, modeSequences))},
 		{"options", optionSequences()},
+		{"control", slices.Concat(
+			over("control/tcp4", endpoint.AF_INET, endpoint.SOCK_STREAM, controlSequences),
+			over("control/udp4", endpoint.AF_INET, endpoint.SOCK_DGRAM, controlSequences),
+			over("control/udp6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, controlSequences),
+			over("control/unix-stream", endpoint.AF_UNIX, endpoint.SOCK_STREAM, controlSequences),
+			over("control/unix-seqpacket", endpoint.AF_UNIX, endpoint.SOCK_SEQPACKET, controlSequences),
+			over("control/unix-dgram", endpoint.AF_UNIX, endpoint.SOCK_DGRAM, controlSequences),
+			over("urgent/unix-stream", endpoint.AF_UNIX, endpoint.SOCK_STREAM, urgentSequences),
+			over("urgent/unix-seqpacket", endpoint.AF_UNIX, endpoint.SOCK_SEQPACKET, urgentSequences),
+			over("urgent/unix-dgram", endpoint.AF_UNIX, endpoint.SOCK_DGRAM, urgentSequences))},
 	}
 }
 

@@ -65,6 +65,7 @@ type item struct {
 	level, typ int
 	data       []byte
 	handles    []handle // SCM_RIGHTS
+	broken     bool     // what is sent says that it is longer than the control data
 }
 
 // received is what recvmsg(2) returns.

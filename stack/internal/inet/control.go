@@ -25,6 +25,9 @@ func checkSocketItem(item *endpoint.Control) error {
 // other levels than SOL_SOCKET are ignored, as on Linux.
 func checkStreamControl(items []endpoint.Control) error {
 	for i := range items {
+		if items[i].Err != nil {
+			return items[i].Err
+		}
 		if items[i].Level == endpoint.SOL_SOCKET {
 			if err := checkSocketItem(&items[i]); err != nil {
 				return err
@@ -54,6 +57,8 @@ func (d *datagram) sendControl(items []endpoint.Control, net tcpip.NetworkProtoc
 		item := &items[i]
 		var err error
 		switch {
+		case item.Err != nil:
+			err = item.Err
 		case item.Level == endpoint.SOL_SOCKET:
 			err = checkSocketItem(item)
 		case item.Level == endpoint.SOL_UDP && item.Type == endpoint.UDP_SEGMENT && d.kind == kindUDP:

@@ -286,6 +286,7 @@ func (q *queue) takeBytes(h how) (p portion) {
 				p.stop = true
 				return q.taken(p, h)
 			case passOver:
+				p.found = p.n > 0 // Linux has found nothing until there are bytes
 				p.pass(s)
 				i++
 				continue

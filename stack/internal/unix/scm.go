@@ -32,6 +32,9 @@ type ancillary struct {
 // process that could be (ESRCH), with ids that could be (EINVAL).
 func (e *Endpoint) parseControl(items []endpoint.Control) (a ancillary, err error) {
 	for _, c := range items {
+		if c.Err != nil {
+			return ancillary{}, c.Err
+		}
 		if c.Level != endpoint.SOL_SOCKET {
 			continue
 		}

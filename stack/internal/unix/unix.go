@@ -75,7 +75,10 @@ type Endpoint struct {
 	peerCred  endpoint.Cred // SO_PEERCRED
 }
 
-var _ endpoint.Carried = (*Endpoint)(nil)
+var (
+	_ endpoint.Carried = (*Endpoint)(nil)
+	_ endpoint.Marked  = (*Endpoint)(nil)
+)
 
 // stored has the values of options that are kept and told, no more.
 type stored struct {

@@ -103,6 +103,26 @@ func (q *queue) takeUrgent(h how) (p portion, err error) {
 	return p, endpoint.EINVAL
 }
 
+// AtMark implements endpoint.Marked. As on Linux that is so where they have been
+// received too, until something behind them is.
+func (e *Endpoint) AtMark() (bool, error) {
+	switch {
+	case e.state.Load() == closed:
+		return false, endpoint.EBADF
+	case e.typ != endpoint.SOCK_STREAM:
+		return false, endpoint.EOPNOTSUPP
+	}
+	q := &e.in
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	waiting := q.segs[q.head:]
+	if len(waiting) == 0 {
+		return false, nil
+	}
+	next := len(waiting) > 1 && waiting[1].urgent == marked
+	return waiting[0].urgent == marked || waiting[0].urgent == gap && (next || !q.mark.Load()), nil
+}
+
 // pass leaves the bytes of a segment out.
 func (p *portion) pass(s *segment) {
 	if p.n == 0 {
