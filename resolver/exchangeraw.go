@@ -35,7 +35,7 @@ func (r *Resolver) Exchange(ctx context.Context, query []byte) ([]byte, error) {
 		err = errNotQuery
 	}
 	if err != nil {
-		return nil, dnsErrorOf("", fmt.Errorf("reading the query: %w: %w", ErrNoRecovery, err))
+		return nil, DNSError("", fmt.Errorf("reading the query: %w: %w", ErrNoRecovery, err))
 	}
 	r.current()
 	questions := []question{{
@@ -48,9 +48,9 @@ func (r *Resolver) Exchange(ctx context.Context, query []byte) ([]byte, error) {
 	case q.ans != nil:
 		reply = q.ans.msg
 	case ctx.Err() != nil:
-		return nil, dnsErrorOf(q.text, fmt.Errorf("%w: %w", ErrTryAgain, context.Cause(ctx)))
+		return nil, DNSError(q.text, fmt.Errorf("%w: %w", ErrTryAgain, context.Cause(ctx)))
 	case reply == nil:
-		return nil, dnsErrorOf(q.text, q.failure)
+		return nil, DNSError(q.text, q.failure)
 	}
 	binary.BigEndian.PutUint16(reply, h.ID)
 	return reply, nil

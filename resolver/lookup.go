@@ -71,12 +71,12 @@ func (r *Resolver) LookupNetIP(ctx context.Context, network, host string) ([]net
 		return nil, &net.DNSError{Err: net.UnknownNetworkError(network).Error(), Name: host, UnwrapErr: net.UnknownNetworkError(network)}
 	}
 	if host == "" {
-		return nil, dnsErrorOf(host, ErrNotFound)
+		return nil, DNSError(host, ErrNotFound)
 	}
 	var space [8]destination
 	found, _, err := r.addresses(ctx, space[:0], host, family, 0)
 	if err != nil {
-		return nil, dnsErrorOf(host, err)
+		return nil, DNSError(host, err)
 	}
 	list := make([]netip.Addr, len(found))
 	for i := range found {
@@ -138,7 +138,7 @@ func (r *Resolver) LookupAddr(ctx context.Context, addr string) ([]string, error
 	}
 	e, err := r.lookupAddr(ctx, lit.ip)
 	if err != nil {
-		return nil, dnsErrorOf(addr, err)
+		return nil, DNSError(addr, err)
 	}
 	if e.from != nil {
 		return absolutes(e.from.records), nil
@@ -154,11 +154,11 @@ func (r *Resolver) LookupAddr(ctx context.Context, addr string) ([]string, error
 // the end of its CNAME records. The host must have an address.
 func (r *Resolver) LookupCNAME(ctx context.Context, host string) (string, error) {
 	if host == "" {
-		return "", dnsErrorOf(host, ErrNotFound)
+		return "", DNSError(host, ErrNotFound)
 	}
 	_, canon, err := r.addresses(ctx, nil, host, endpoint.AF_UNSPEC, 0)
 	if err != nil {
-		return "", dnsErrorOf(host, err)
+		return "", DNSError(host, err)
 	}
 	return absolute(canon), nil
 }
@@ -203,7 +203,7 @@ func (r *Resolver) LookupMX(ctx context.Context, name string) ([]*net.MX, error)
 		list[i] = &net.MX{Host: absolute(records[i].text), Pref: records[i].numbers[0]}
 	}
 	if err := shuffle(r, list); err != nil {
-		return nil, dnsErrorOf(name, err)
+		return nil, DNSError(name, err)
 	}
 	slices.SortStableFunc(list, func(a, b *net.MX) int { return cmp.Compare(a.Pref, b.Pref) })
 	return list, nil
@@ -227,7 +227,7 @@ func (r *Resolver) LookupSRV(ctx context.Context, service, proto, name string) (
 		list[i] = &net.SRV{Target: absolute(rr.text), Priority: rr.numbers[0], Weight: rr.numbers[1], Port: rr.numbers[2]}
 	}
 	if err := sortSRV(r, list); err != nil {
-		return "", nil, dnsErrorOf(target, err)
+		return "", nil, DNSError(target, err)
 	}
 	return absolute(canon), list, nil
 }
@@ -237,9 +237,9 @@ func (r *Resolver) lookupRecords(ctx context.Context, name string, typ dnsmessag
 	ascii, err := r.toASCII(name)
 	switch {
 	case err != nil:
-		return nil, "", dnsErrorOf(name, fmt.Errorf("%w: %w", ErrNotFound, err))
+		return nil, "", DNSError(name, fmt.Errorf("%w: %w", ErrNotFound, err))
 	case neverSent(ascii) || isLocalhost(ascii) || !isHostname(ascii):
-		return nil, "", dnsErrorOf(name, fmt.Errorf("it is never sent: %w", ErrNotFound))
+		return nil, "", DNSError(name, fmt.Errorf("it is never sent: %w", ErrNotFound))
 	}
 	began := r.clock.Monotonic()
 	err = r.search(ctx, ascii, func(full string) error {
@@ -256,7 +256,7 @@ func (r *Resolver) lookupRecords(ctx context.Context, name string, typ dnsmessag
 		return answers[0].err
 	})
 	if err != nil {
-		return nil, "", dnsErrorOf(name, err)
+		return nil, "", DNSError(name, err)
 	}
 	return records, canon, nil
 }
@@ -328,9 +328,9 @@ func sortSRV(r *Resolver, list []*net.SRV) error {
 	return nil
 }
 
-// dnsErrorOf is the *net.DNSError of a failure, with net.Resolver's text where a
-// name does not exist.
-func dnsErrorOf(name string, err error) error {
+// DNSError is the [*net.DNSError] of a failed look-up of a name, with
+// net.Resolver's text where the name does not exist. Unwrap leads to err.
+func DNSError(name string, err error) error {
 	e := &net.DNSError{Name: name, UnwrapErr: err}
 	var asked *dnsError
 	if errors.As(err, &asked) {

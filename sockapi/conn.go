@@ -16,17 +16,20 @@ import (
 
 // The Go dialect. A Conn, PacketConn or Listener shares a Socket: its Close
 // closes the Socket, its deadlines are its own, and it ignores the Socket's
-// timeout. Errors are *net.OpError with the errno inside.
+// timeout.
 
-// endpointConn is what the three have in common.
-type endpointConn struct {
+// base is what the three have in common.
+type base struct {
 	s             *Socket
-	network       string
+	network       string   // as it was asked for, in errors: udp4
 	local, remote net.Addr // as they were when it was made
 	reading       deadline
 	writing       deadline
 	closed        atomic.Bool
 }
+
+// endpointConn is what those have in common that transfer bytes.
+type endpointConn struct{ base }
 
 // Conn is a connected stream socket as a net.Conn.
 type Conn struct{ endpointConn }
@@ -37,9 +40,10 @@ type PacketConn struct{ endpointConn }
 
 // Listener is a listening socket as a net.Listener.
 type Listener struct {
-	endpointConn
-	unlink string // the path to remove on Close
-	tuned  bool   // accepted connections get what package net sets
+	base
+	unlink atomic.Pointer[string] // the path to remove on Close; nil for none
+	path   string                 // of an AF_UNIX socket that Net.Listen made
+	tuned  bool                   // accepted connections get what package net sets
 }
 
 var (
@@ -51,6 +55,7 @@ var (
 	_ net.PacketConn = (*PacketConn)(nil)
 	_ syscall.Conn   = (*PacketConn)(nil)
 	_ net.Listener   = (*Listener)(nil)
+	_ syscall.Conn   = (*Listener)(nil)
 )
 
 // Conn returns the connected stream socket as a net.Conn.
@@ -74,36 +79,57 @@ func (s *Socket) Listener() *Listener {
 	return l
 }
 
-func (c *endpointConn) init(s *Socket) {
+func (c *base) init(s *Socket) {
 	c.s = s
-	switch s.family {
-	case AF_UNIX:
-		c.network = [...]string{SOCK_STREAM: "unix", SOCK_DGRAM: "unixgram", SOCK_SEQPACKET: "unixpacket"}[min(s.typ, SOCK_SEQPACKET)]
-	default:
-		switch s.typ {
-		case SOCK_STREAM:
-			c.network = "tcp"
-		case SOCK_RAW:
-			c.network = "ip"
-		default:
-			c.network = "udp"
-		}
-	}
+	c.network = s.desc.file.network()
 	c.local, c.remote = c.now(s.localAddr), c.now(s.peerAddr)
 }
 
-func (c *endpointConn) now(of func() (endpoint.Addr, error)) net.Addr {
+// network is package net's name for what the open socket is.
+func (f *file) network() string {
+	switch {
+	case f.family == AF_UNIX && f.typ == SOCK_STREAM:
+		return "unix"
+	case f.family == AF_UNIX && f.typ == SOCK_SEQPACKET:
+		return "unixpacket"
+	case f.family == AF_UNIX:
+		return "unixgram"
+	case f.typ == SOCK_STREAM:
+		return "tcp"
+	case f.typ == SOCK_RAW:
+		return "ip"
+	}
+	return "udp"
+}
+
+func (c *base) stream() bool { return c.s.desc.file.typ == SOCK_STREAM }
+
+// ends reports whether an empty receive is the end of what the peer sends.
+func (c *base) ends() bool {
+	typ := c.s.desc.file.typ
+	return typ == SOCK_STREAM || typ == SOCK_SEQPACKET
+}
+
+func (c *base) now(of func() (endpoint.Addr, error)) net.Addr {
 	a, err := of()
 	if err != nil {
 		return nil
 	}
-	return c.s.desc.net.goAddr(c.network, a)
+	return c.goAddr(a)
 }
 
-// goAddr writes an address package net's way.
+func (c *base) goAddr(a endpoint.Addr) net.Addr {
+	return c.s.desc.net.goAddr(c.s.desc.file.network(), a)
+}
+
+// goAddr writes an address package net's way: an AF_UNIX socket without a name
+// is "@".
 func (n *Net) goAddr(network string, a endpoint.Addr) net.Addr {
 	if a.Family == AF_UNIX {
-		return &net.UnixAddr{Name: a.String(), Net: network}
+		if a.Path == "" {
+			return &net.UnixAddr{Name: "@", Net: network}
+		}
+		return &net.UnixAddr{Name: UnixAddr{a.Path}.String(), Net: network}
 	}
 	ip, zone := a.IP.Unmap(), ""
 	if a.Scope != 0 {
@@ -127,11 +153,11 @@ func (n *Net) zone(index uint32) string {
 }
 
 // Socket returns the socket behind the adapter.
-func (c *endpointConn) Socket() *Socket { return c.s }
+func (c *base) Socket() *Socket { return c.s }
 
 // LocalAddr returns a *net.TCPAddr, *net.UDPAddr or *net.UnixAddr, also after
 // Close.
-func (c *endpointConn) LocalAddr() net.Addr {
+func (c *base) LocalAddr() net.Addr {
 	if a := c.now(c.s.localAddr); a != nil {
 		return a
 	}
@@ -147,45 +173,19 @@ func (c *endpointConn) RemoteAddr() net.Addr {
 	return c.now(c.s.peerAddr)
 }
 
-// opError makes the error that package net would: nil stays nil, and the
-// errno, ErrTimeout or net.ErrClosed can be found in it.
-func (c *endpointConn) opError(op string, to net.Addr, err error) error {
-	if err == nil {
-		return nil
-	}
-	if to == nil {
-		to = c.remote
-	}
-	return &net.OpError{Op: op, Net: c.network, Source: c.local, Addr: to, Err: goError(err)}
-}
-
-// goError gives a closed connection the text that Go programs look for.
-func goError(err error) error {
-	if err == errClosed {
-		return errConnClosed
-	}
-	return err
-}
-
-var errConnClosed error = connClosedError{}
-
-type connClosedError struct{ closedError }
-
-func (connClosedError) Error() string { return net.ErrClosed.Error() }
-
 // Read receives bytes, or one datagram. The end of a stream or of a
-// SOCK_SEQPACKET connection is io.EOF.
+// SOCK_SEQPACKET connection is io.EOF. Into no room nothing is received, as
+// with package net.
 func (c *endpointConn) Read(p []byte) (int, error) {
-	stream := c.s.typ == SOCK_STREAM
-	if len(p) == 0 && stream {
+	if len(p) == 0 {
 		_, err := c.s.use()
-		return 0, c.opError("read", nil, err)
+		return 0, c.opError("read", "", nil, err)
 	}
 	n, _, err := c.s.recvRaw(p, 0, c.readLimit())
 	if err != nil {
-		return 0, c.opError("read", nil, err)
+		return 0, c.opError("read", "read", nil, err)
 	}
-	if n == 0 && (stream || c.s.typ == SOCK_SEQPACKET && len(p) > 0) {
+	if n == 0 && c.ends() {
 		return 0, io.EOF
 	}
 	return n, nil
@@ -195,12 +195,12 @@ func (c *endpointConn) Read(p []byte) (int, error) {
 // concurrent Writes do not mix.
 func (c *endpointConn) Write(p []byte) (int, error) {
 	n, err := c.write(p)
-	return n, c.opError("write", nil, err)
+	return n, c.opError("write", "write", nil, err)
 }
 
 func (c *endpointConn) write(p []byte) (int, error) {
 	lim := c.writeLimit()
-	if c.s.typ != SOCK_STREAM {
+	if !c.stream() {
 		return c.s.sendRaw(p, endpoint.Addr{}, 0, lim, false)
 	}
 	d := c.s.desc
@@ -215,16 +215,20 @@ func (c *endpointConn) write(p []byte) (int, error) {
 // Close closes the Socket. The second time it is net.ErrClosed, as with
 // package net.
 func (c *endpointConn) Close() error {
+	return c.opError("close", "close", nil, c.close())
+}
+
+func (c *base) close() error {
 	_, err := c.s.use()
 	if c.closed.Swap(true) || err != nil {
-		return c.opError("close", nil, errClosed)
+		return errClosed
 	}
 	return c.s.Close()
 }
 
 // SetDeadline sets both deadlines; the zero time is none. Calls under way heed
 // it too.
-func (c *endpointConn) SetDeadline(t time.Time) error {
+func (c *base) SetDeadline(t time.Time) error {
 	return c.setDeadline(t, &c.reading, &c.writing)
 }
 
@@ -234,10 +238,10 @@ func (c *endpointConn) SetReadDeadline(t time.Time) error { return c.setDeadline
 // SetWriteDeadline sets the deadline of Write and WriteTo.
 func (c *endpointConn) SetWriteDeadline(t time.Time) error { return c.setDeadline(t, &c.writing) }
 
-func (c *endpointConn) setDeadline(t time.Time, which ...*deadline) error {
+func (c *base) setDeadline(t time.Time, which ...*deadline) error {
 	d, err := c.s.use()
 	if err != nil {
-		return c.opError("set", nil, err)
+		return c.setError("set", "", err)
 	}
 	at := int64(0)
 	if !t.IsZero() {
@@ -265,19 +269,24 @@ type onlyReader struct{ io.Reader }
 
 // ReadFrom sends everything that r gives, until its end.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
-	return io.CopyBuffer(onlyWriter{c}, onlyReader{r}, make([]byte, copySize))
+	n, err := io.CopyBuffer(onlyWriter{c}, onlyReader{r}, make([]byte, copySize))
+	return n, c.opError("readfrom", "", nil, err)
 }
 
 // WriteTo gives everything received to w, until the end of the stream.
 func (c *Conn) WriteTo(w io.Writer) (int64, error) {
-	return io.CopyBuffer(onlyWriter{w}, onlyReader{c}, make([]byte, copySize))
+	n, err := io.CopyBuffer(onlyWriter{w}, onlyReader{c}, make([]byte, copySize))
+	return n, c.opError("writeto", "", nil, err)
 }
 
 // CloseRead shuts down the receiving half.
-func (c *Conn) CloseRead() error { return c.opError("close", nil, c.shut(SHUT_RD)) }
+func (c *Conn) CloseRead() error { return c.opError("close", "shutdown", nil, c.shut(SHUT_RD)) }
 
 // CloseWrite shuts down the sending half: the peer reads io.EOF.
-func (c *Conn) CloseWrite() error { return c.opError("close", nil, c.shut(SHUT_WR)) }
+func (c *Conn) CloseWrite() error { return c.opError("close", "shutdown", nil, c.shut(SHUT_WR)) }
+
+// MultipathTCP reports false: there is TCP alone.
+func (c *Conn) MultipathTCP() (bool, error) { return false, nil }
 
 func (c *endpointConn) shut(how int) error {
 	d, err := c.s.use()
@@ -304,42 +313,62 @@ func (s *Socket) setInt(level, name, value int) error {
 // SyscallConn always fails: there is no descriptor of the host behind the
 // connection, and programs that ask for one would use our number in calls to
 // the kernel. Options are set through [Conn.Socket].
-func (c *endpointConn) SyscallConn() (syscall.RawConn, error) {
-	return nil, c.opError("raw-control", nil, errors.ErrUnsupported)
+func (c *base) SyscallConn() (syscall.RawConn, error) {
+	return nil, c.setError("raw-control", "", errors.ErrUnsupported)
 }
 
-func (c *endpointConn) fromGo(a net.Addr) (endpoint.Addr, error) {
+// fromGo turns package net's address into one of the socket's family. Another
+// type of address than its own is EINVAL.
+func (c *base) fromGo(a net.Addr) (endpoint.Addr, error) {
+	f := c.s.desc.file
 	switch a := a.(type) {
 	case *net.UDPAddr:
-		if a == nil {
-			return endpoint.Addr{}, endpoint.EDESTADDRREQ
+		switch {
+		case f.family == AF_UNIX || f.typ == SOCK_RAW:
+			return endpoint.Addr{}, errWrongType
+		case a == nil:
+			return endpoint.Addr{}, errNoAddress
 		}
-		ap := a.AddrPort()
-		if len(a.IP) == 0 { // package net: this host
-			ap = netip.AddrPortFrom(netip.IPv4Unspecified(), ap.Port())
-			if c.s.family == AF_INET6 {
-				ap = netip.AddrPortFrom(netip.IPv6Unspecified(), ap.Port())
-			}
-		}
-		return c.s.desc.net.fromAddrPort(c.s.family, ap)
+		return c.fromIP(a.IP, a.Zone, a.Port)
 	case *net.IPAddr:
-		if a == nil {
-			return endpoint.Addr{}, endpoint.EDESTADDRREQ
+		switch {
+		case f.family == AF_UNIX || f.typ != SOCK_RAW:
+			return endpoint.Addr{}, errWrongType
+		case a == nil:
+			return endpoint.Addr{}, errNoAddress
 		}
-		ip, _ := netip.AddrFromSlice(a.IP)
-		if c.s.family == AF_INET {
-			ip = ip.Unmap()
-		}
-		return c.s.desc.net.fromAddrPort(c.s.family, netip.AddrPortFrom(ip.WithZone(a.Zone), 0))
+		return c.fromIP(a.IP, a.Zone, 0)
 	case *net.UnixAddr:
-		if a == nil {
-			return endpoint.Addr{}, endpoint.EDESTADDRREQ
+		switch {
+		case f.family != AF_UNIX:
+			return endpoint.Addr{}, errWrongType
+		case a == nil:
+			return endpoint.Addr{}, errNoAddress
 		}
 		return goUnix(a.Name)
-	case nil:
-		return endpoint.Addr{}, endpoint.EDESTADDRREQ
 	}
-	return endpoint.Addr{}, endpoint.EINVAL
+	return endpoint.Addr{}, errWrongType
+}
+
+// fromIP takes no IP for this host, as package net does.
+func (c *base) fromIP(ip net.IP, zone string, port int) (endpoint.Addr, error) {
+	family := c.s.desc.file.family
+	if port < 0 || port > 65535 {
+		return endpoint.Addr{}, &net.AddrError{Err: "invalid port", Addr: strconv.Itoa(port)}
+	}
+	addr, ok := netip.AddrFromSlice(ip)
+	if len(ip) == 0 {
+		if addr, ok = netip.IPv4Unspecified(), true; family == AF_INET6 {
+			addr = netip.IPv6Unspecified()
+		}
+	}
+	if !ok {
+		return endpoint.Addr{}, wrongIP(family, ip.String())
+	}
+	if addr.Is6() && !addr.Is4In6() {
+		addr = addr.WithZone(zone)
+	}
+	return c.s.desc.net.fromAddrPort(family, netip.AddrPortFrom(addr, uint16(port)))
 }
 
 // goUnix turns package net's name of an AF_UNIX address into ours: a first @
@@ -355,16 +384,11 @@ func goUnix(name string) (endpoint.Addr, error) {
 func (n *Net) fromAddrPort(family int, ap netip.AddrPort) (endpoint.Addr, error) {
 	ip := ap.Addr()
 	a := endpoint.Addr{Family: family, Port: ap.Port()}
-	switch family {
-	case AF_INET:
+	switch {
+	case family == AF_INET && ip.Unmap().Is4():
 		a.IP = ip.Unmap()
-		if !a.IP.Is4() {
-			return endpoint.Addr{}, endpoint.EAFNOSUPPORT
-		}
-	case AF_INET6:
-		if ip.Is4() {
-			ip = netip.AddrFrom16(ip.As16())
-		}
+	case family == AF_INET6 && ip.IsValid():
+		a.IP = netip.AddrFrom16(ip.As16())
 		if zone := ip.Zone(); zone != "" {
 			index, err := n.scope(zone)
 			if err != nil {
@@ -372,14 +396,19 @@ func (n *Net) fromAddrPort(family int, ap netip.AddrPort) (endpoint.Addr, error)
 			}
 			a.Scope = index
 		}
-		a.IP = ip.WithZone("")
 	default:
-		return endpoint.Addr{}, endpoint.EAFNOSUPPORT
-	}
-	if !a.IP.IsValid() {
-		return endpoint.Addr{}, endpoint.EDESTADDRREQ
+		return endpoint.Addr{}, wrongIP(family, ip.String())
 	}
 	return a, nil
+}
+
+// wrongIP is the error of an address that a socket's family does not have.
+func wrongIP(family int, addr string) error {
+	text := "non-IPv4 address"
+	if family == AF_INET6 {
+		text = "non-IPv6 address"
+	}
+	return as(&net.AddrError{Err: text, Addr: addr}, endpoint.EAFNOSUPPORT)
 }
 
 // scope turns a zone, a name or an index in digits, into the index.
@@ -396,29 +425,39 @@ func (n *Net) scope(zone string) (uint32, error) {
 
 // Accept waits for a connection.
 func (l *Listener) Accept() (net.Conn, error) {
-	s, _, err := l.s.accept(l.readLimit())
+	s, _, err := l.s.accept(limit{until: noLimit, deadline: &l.reading})
 	if err != nil {
-		var e *Error
-		if errors.As(err, &e) {
-			err = e.Unwrap()
-		}
-		return nil, &net.OpError{Op: "accept", Net: l.network, Addr: l.local, Err: goError(err)}
+		return nil, l.setError("accept", "accept", err)
 	}
 	if l.tuned {
 		s.tune()
 	}
-	return s.Conn(), nil
+	c := s.Conn()
+	c.network = l.network
+	return c, nil
 }
 
 // Addr returns the address that the listener is bound to.
 func (l *Listener) Addr() net.Addr { return l.LocalAddr() }
 
+// SetUnlinkOnClose says whether Close removes the path of an AF_UNIX listener.
+// It does if [Net.Listen] made the listener, unless told otherwise, and never
+// else.
+func (l *Listener) SetUnlinkOnClose(unlink bool) {
+	l.unlink.Store(nil)
+	if unlink && l.path != "" {
+		l.unlink.Store(&l.path)
+	}
+}
+
 // Close stops listening; connections not yet accepted are reset. The path of
 // an AF_UNIX listener made by [Net.Listen] is removed, as package net does.
 func (l *Listener) Close() error {
-	err := l.endpointConn.Close()
-	if err == nil && l.unlink != "" {
-		l.s.desc.net.stack.Unlink(l.unlink)
+	if err := l.close(); err != nil {
+		return l.setError("close", "close", err)
 	}
-	return err
+	if path := l.unlink.Load(); path != nil {
+		l.s.desc.net.stack.Unlink(*path)
+	}
+	return nil
 }

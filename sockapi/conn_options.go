@@ -11,19 +11,19 @@ import (
 
 // SetNoDelay sets TCP_NODELAY.
 func (c *Conn) SetNoDelay(on bool) error {
-	return c.opError("set", nil, c.s.setFlag(IPPROTO_TCP, TCP_NODELAY, on))
+	return c.setError("set", "setsockopt", c.s.setFlag(IPPROTO_TCP, TCP_NODELAY, on))
 }
 
 // SetKeepAlive sets SO_KEEPALIVE.
 func (c *Conn) SetKeepAlive(on bool) error {
-	return c.opError("set", nil, c.s.setFlag(SOL_SOCKET, SO_KEEPALIVE, on))
+	return c.setError("set", "setsockopt", c.s.setFlag(SOL_SOCKET, SO_KEEPALIVE, on))
 }
 
 // SetKeepAlivePeriod sets TCP_KEEPIDLE, in whole seconds, rounded up: how long
 // the connection is idle before it is probed. 0 is 15 s, a negative duration
 // changes nothing.
 func (c *Conn) SetKeepAlivePeriod(d time.Duration) error {
-	return c.opError("set", nil, c.s.keepAlive(TCP_KEEPIDLE, seconds(d), keepAliveIdle))
+	return c.setError("set", "setsockopt", c.s.keepAlive(TCP_KEEPIDLE, seconds(d), keepAliveIdle))
 }
 
 // SetKeepAliveConfig sets SO_KEEPALIVE, the times of its probes and their
@@ -40,7 +40,7 @@ func (c *Conn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
 	if err == nil {
 		err = c.s.keepAlive(TCP_KEEPCNT, config.Count, keepAliveCount)
 	}
-	return c.opError("set", nil, err)
+	return c.setError("set", "setsockopt", err)
 }
 
 func (s *Socket) keepAlive(name, value, byDefault int) error {
@@ -64,16 +64,16 @@ func seconds(d time.Duration) int {
 // SetLinger sets SO_LINGER: a negative number of seconds turns it off.
 func (c *Conn) SetLinger(seconds int) error {
 	var value [8]byte
-	endpoint.PutLinger(value[:], seconds >= 0, time.Duration(max(seconds, 0))*time.Second)
-	return c.opError("set", nil, c.s.setRaw(SOL_SOCKET, SO_LINGER, value[:]))
+	endpoint.PutLinger(value[:], seconds >= 0, time.Duration(min(max(seconds, 0), 1<<31-1))*time.Second)
+	return c.setError("set", "setsockopt", c.s.setRaw(SOL_SOCKET, SO_LINGER, value[:]))
 }
 
 // SetReadBuffer sets SO_RCVBUF, in bytes.
 func (c *endpointConn) SetReadBuffer(bytes int) error {
-	return c.opError("set", nil, c.s.setInt(SOL_SOCKET, SO_RCVBUF, bytes))
+	return c.setError("set", "setsockopt", c.s.setInt(SOL_SOCKET, SO_RCVBUF, bytes))
 }
 
 // SetWriteBuffer sets SO_SNDBUF, in bytes.
 func (c *endpointConn) SetWriteBuffer(bytes int) error {
-	return c.opError("set", nil, c.s.setInt(SOL_SOCKET, SO_SNDBUF, bytes))
+	return c.setError("set", "setsockopt", c.s.setInt(SOL_SOCKET, SO_SNDBUF, bytes))
 }

@@ -262,16 +262,10 @@ func (e *attemptErrors) Unwrap() []error {
 }
 
 // Timeout reports whether the last attempt timed out.
-func (e *attemptErrors) Timeout() bool {
-	t, ok := e.all[len(e.all)-1].(interface{ Timeout() bool })
-	return ok && t.Timeout()
-}
+func (e *attemptErrors) Timeout() bool { return timeout(e.all[len(e.all)-1]) }
 
 // Temporary reports whether trying the last one again may help.
-func (e *attemptErrors) Temporary() bool {
-	t, ok := e.all[len(e.all)-1].(interface{ Temporary() bool })
-	return ok && t.Temporary()
-}
+func (e *attemptErrors) Temporary() bool { return temporary(e.all[len(e.all)-1]) }
 
 var _ net.Error = (*attemptErrors)(nil)
 

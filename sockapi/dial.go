@@ -2,7 +2,6 @@ package sockapi
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 	"strconv"
@@ -52,7 +51,7 @@ func (n *Net) findNetwork(name string) (network, error) {
 			number, err = n.Getprotobyname(proto)
 		}
 		if err != nil || number < 0 || number > 255 {
-			break
+			return network{}, unknownNetwork(name, "unknown IP protocol specified", proto)
 		}
 		nw.proto = number
 		return nw, nil
@@ -95,18 +94,21 @@ func (n *Net) Dial(network, address string) (net.Conn, error) {
 // by this Net's resolver. Over TCP the next of their addresses is tried when the
 // one before fails or after 250 ms, and the first connection wins (Happy Eyeballs,
 // RFC 8305); the others take the first that connects. An empty host is the
-// loopback address. The result is a [*Conn] or a [*PacketConn].
+// loopback address, IPv4's where it may be. The result is a [*Conn] or a [*PacketConn].
 func (n *Net) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	nw, err := n.findNetwork(network)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
+	if address == "" {
+		return nil, dialError(network, nil, errNoAddress)
 	}
 	if nw.family == AF_UNIX {
 		a, err := goUnix(address)
 		if err == nil {
 			var s *Socket
 			if s, err = n.dialOne(ctx, nw, a); err == nil {
-				return s.goConn(a), nil
+				return s.goConn(nw, a), nil
 			}
 		}
 		return nil, dialError(network, &net.UnixAddr{Name: address, Net: network}, err)
@@ -115,7 +117,7 @@ func (n *Net) DialContext(ctx context.Context, network, address string) (net.Con
 	switch {
 	case err == nil:
 		s.tune()
-		return s.goConn(last), nil
+		return s.goConn(nw, last), nil
 	case last == (endpoint.Addr{}): // no attempt was made
 		return nil, dialError(network, nil, err)
 	}
@@ -147,7 +149,7 @@ func (n *Net) dialInOrder(ctx context.Context, nw network, targets []endpoint.Ad
 		if s, err = n.dialOne(ctx, nw, last); err == nil {
 			return s, last, nil
 		}
-		all = append(all, cause(err))
+		all = append(all, err)
 		if ctx.Err() != nil {
 			break
 		}
@@ -157,28 +159,18 @@ func (n *Net) dialInOrder(ctx context.Context, nw network, targets []endpoint.Ad
 
 // goConn is the adapter that fits the type of a socket that was connected to an
 // address. A raw socket does not tell its peer, for want of a port.
-func (s *Socket) goConn(to endpoint.Addr) net.Conn {
+func (s *Socket) goConn(nw network, to endpoint.Addr) net.Conn {
 	if s.typ == SOCK_STREAM {
-		return s.Conn()
+		c := s.Conn()
+		c.network = nw.name
+		return c
 	}
 	c := s.PacketConn()
+	c.network = nw.name
 	if c.remote == nil {
-		c.remote = s.desc.net.goAddr(c.network, to)
+		c.remote = c.goAddr(to)
 	}
 	return c
-}
-
-func dialError(network string, addr net.Addr, err error) error {
-	return &net.OpError{Op: "dial", Net: network, Addr: addr, Err: goError(cause(err))}
-}
-
-// cause takes the call's name and address off an error, for a *net.OpError
-// that says them its own way.
-func cause(err error) error {
-	if e, ok := err.(*Error); ok {
-		return e.Unwrap()
-	}
-	return err
 }
 
 func (n *Net) dialOne(ctx context.Context, nw network, a endpoint.Addr) (*Socket, error) {
@@ -228,6 +220,9 @@ func (n *Net) lookUp(ctx context.Context, nw network, host, port string, flags i
 	if port == "" {
 		port = "0"
 	}
+	if host == "" && flags&AI_PASSIVE == 0 {
+		host = n.loopback(nw)
+	}
 	if early != nil {
 		ctx = resolver.WithEarly(ctx, func(infos []resolver.AddrInfo) { early(addrsOf(infos)) })
 	}
@@ -236,13 +231,22 @@ func (n *Net) lookUp(ctx context.Context, nw network, host, port string, flags i
 		typ = SOCK_DGRAM // no service goes with it
 	}
 	infos, err := n.resolver.Getaddrinfo(ctx, host, port, nw.family, typ, 0, flags)
-	if err != nil {
-		return nil, err
+	if err == nil && len(infos) == 0 {
+		err = &Gaierror{Code: EAI_NONAME, Name: host}
 	}
-	if len(infos) == 0 {
-		return nil, &Gaierror{Code: EAI_NONAME, Name: host}
+	if err != nil {
+		return nil, lookupError(nw, host, port, err)
 	}
 	return addrsOf(infos), nil
+}
+
+// loopback is the host that is dialled where none is named, IPv4's if it may be
+// as with package net.
+func (n *Net) loopback(nw network) string {
+	if nw.family == AF_INET6 || !n.stack.Serves(AF_INET) {
+		return "::1"
+	}
+	return "127.0.0.1"
 }
 
 func addrsOf(infos []resolver.AddrInfo) []endpoint.Addr {
@@ -268,8 +272,11 @@ func (n *Net) Listen(network, address string) (net.Listener, error) {
 
 func (n *Net) listen(network, address string) (*Listener, error) {
 	nw, err := n.findNetwork(network)
-	if err != nil || nw.typ == SOCK_DGRAM || nw.typ == SOCK_RAW {
-		return nil, net.UnknownNetworkError(network)
+	if err == nil && (nw.typ == SOCK_DGRAM || nw.typ == SOCK_RAW) {
+		err = unknownNetwork(network, "unexpected address type", address)
+	}
+	if err != nil {
+		return nil, err
 	}
 	s, err := n.bound(nw, address)
 	if err != nil {
@@ -280,19 +287,22 @@ func (n *Net) listen(network, address string) (*Listener, error) {
 		return nil, err
 	}
 	l := s.Listener()
-	l.tuned = true
+	l.network, l.tuned = nw.name, true
 	if nw.family == AF_UNIX && address != "" && address[0] != '@' {
-		l.unlink = address
+		l.path = address
+		l.SetUnlinkOnClose(true)
 	}
 	return l, nil
 }
 
 // ListenPacket opens a udp, udp4, udp6, unixgram, ip:proto, ip4:proto or
-// ip6:proto socket on an address, as net.ListenPacket does. The result is a [*PacketConn].
+// ip6:proto socket on an address, as net.ListenPacket does. For a group of
+// multicast it listens on any address of this version of IP, and others may take
+// the port too; joining is the caller's. The result is a [*PacketConn].
 func (n *Net) ListenPacket(network, address string) (net.PacketConn, error) {
 	nw, err := n.findNetwork(network)
 	if err == nil && nw.typ != SOCK_DGRAM && nw.typ != SOCK_RAW {
-		err = net.UnknownNetworkError(network)
+		err = unknownNetwork(network, "unexpected address type", address)
 	}
 	var s *Socket
 	if err == nil {
@@ -301,33 +311,17 @@ func (n *Net) ListenPacket(network, address string) (net.PacketConn, error) {
 	if err != nil {
 		return nil, listenError(network, err)
 	}
-	return s.PacketConn(), nil
+	c := s.PacketConn()
+	c.network = nw.name
+	return c, nil
 }
-
-func listenError(network string, err error) error {
-	var e *Error
-	var addr net.Addr
-	if errors.As(err, &e) {
-		if e.Addr != nil {
-			addr = textAddr{network, e.Addr.String()}
-		}
-		err = e.Unwrap()
-	}
-	return &net.OpError{Op: "listen", Net: network, Addr: addr, Err: goError(err)}
-}
-
-// textAddr is an address in an error.
-type textAddr struct{ network, text string }
-
-func (a textAddr) Network() string { return a.network }
-func (a textAddr) String() string  { return a.text }
 
 // bound opens a socket and binds it.
 func (n *Net) bound(nw network, address string) (*Socket, error) {
 	if nw.family == AF_UNIX {
 		a, err := goUnix(address)
 		if err != nil {
-			return nil, err
+			return nil, &Error{Op: "bind", Addr: UnixAddr{address}, Err: err}
 		}
 		return n.bindNew(nw, AF_UNIX, a, false)
 	}
@@ -372,7 +366,14 @@ func (n *Net) bindNew(nw network, family int, a endpoint.Addr, dual bool) (*Sock
 	if family == AF_INET6 && nw.typ != SOCK_RAW {
 		err = s.setFlag(IPPROTO_IPV6, IPV6_V6ONLY, !dual)
 	}
-	if err == nil && family != AF_UNIX && nw.typ == SOCK_STREAM {
+	group := nw.typ == SOCK_DGRAM && a.IP.IsMulticast()
+	if group {
+		a.IP = netip.IPv4Unspecified()
+		if family == AF_INET6 {
+			a.IP = netip.IPv6Unspecified()
+		}
+	}
+	if err == nil && family != AF_UNIX && (nw.typ == SOCK_STREAM || group) {
 		err = s.setInt(SOL_SOCKET, SO_REUSEADDR, 1)
 	}
 	if err == nil && family != AF_UNIX && nw.typ != SOCK_STREAM {

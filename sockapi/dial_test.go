@@ -24,16 +24,16 @@ func TestGoErrors(t *testing.T) {
 	_, err := a.Dial("tcp", "192.0.2.2:80")
 	var op *net.OpError
 	if !errors.As(err, &op) || op.Op != "dial" || op.Net != "tcp" || op.Addr.String() != "192.0.2.2:80" ||
-		!errors.Is(err, syscall.ECONNREFUSED) || err.Error() != "dial tcp 192.0.2.2:80: Connection refused" {
+		!errors.Is(err, syscall.ECONNREFUSED) || err.Error() != "dial tcp 192.0.2.2:80: connect: connection refused" {
 		t.Errorf("refused: %v", err)
 	}
 	for _, c := range []struct{ network, address, text string }{
 		{"tcp5", "192.0.2.2:80", "dial tcp5: unknown network tcp5"},
 		{"tcp", "192.0.2.2", "dial tcp: address 192.0.2.2: missing port in address"},
-		{"tcp4", "[2001:db8::2]:80", "dial tcp4: "},
-		{"tcp", "nothing.invalid:80", "dial tcp: "},
-		{"tcp", "192.0.2.2:65536", "dial tcp: "},
-		{"unix", "/none", "dial unix /none: No such file or directory"},
+		{"tcp4", "[2001:db8::2]:80", "dial tcp4: address 2001:db8::2: no suitable address found"},
+		{"tcp", "nothing.invalid:80", "dial tcp: lookup nothing.invalid: no such host"},
+		{"tcp", "192.0.2.2:65536", "dial tcp: address 65536: invalid port"},
+		{"unix", "/none", "dial unix /none: connect: no such file or directory"},
 	} {
 		conn, err := a.Dial(c.network, c.address)
 		if err == nil || !strings.HasPrefix(err.Error(), c.text) || !errors.As(err, &op) {
@@ -46,7 +46,7 @@ func TestGoErrors(t *testing.T) {
 	l, err := b.Listen("tcp", "192.0.2.2:7000")
 	check(t, err)
 	_, err = b.Listen("tcp", "192.0.2.2:7000")
-	if !errors.Is(err, syscall.EADDRINUSE) || err.Error() != "listen tcp 192.0.2.2:7000: Address already in use" {
+	if !errors.Is(err, syscall.EADDRINUSE) || err.Error() != "listen tcp 192.0.2.2:7000: bind: address already in use" {
 		t.Errorf("listen twice: %v", err)
 	}
 	check(t, l.Close())

@@ -271,3 +271,58 @@ func TestCloseWithLingerAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestFromfdLies: a Socket that claims to be of another family or type has the
+// adapters of what it is.
+func TestFromfdLies(t *testing.T) {
+	n := host(t)
+	for _, typ := range []int{SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_RAW} {
+		s := open(t, n, AF_UNIX, typ)
+		for _, claim := range [][2]int{{AF_UNIX, -1}, {AF_UNIX, SOCK_RDM}, {AF_INET, SOCK_STREAM}, {math.MinInt, math.MinInt}} {
+			lying, err := n.Fromfd(s.Fileno(), claim[0], claim[1], 0)
+			check(t, err)
+			want := map[int]string{SOCK_STREAM: "unix", SOCK_SEQPACKET: "unixpacket"}[typ]
+			if want == "" {
+				want = "unixgram"
+			}
+			if got := lying.Conn().LocalAddr().Network(); got != want {
+				t.Errorf("type %d, which claims %v: %s", typ, claim, got)
+			}
+			check(t, lying.Close())
+		}
+	}
+}
+
+// TestUnlinkOnClose: the path of a listener goes with it, unless it is told to
+// stay.
+func TestUnlinkOnClose(t *testing.T) {
+	n := host(t)
+	for _, stays := range []bool{false, true} {
+		l, err := n.Listen("unix", "/l")
+		check(t, err)
+		if stays {
+			l.(*Listener).SetUnlinkOnClose(false)
+		}
+		check(t, l.Close())
+		again, err := n.Listen("unix", "/l")
+		if (err != nil) != stays {
+			t.Errorf("stays %v: %v", stays, err)
+		}
+		if err == nil {
+			check(t, again.Close())
+		}
+	}
+}
+
+// TestLingerBeyondCounting: a time that is no C int is as long as one holds.
+func TestLingerBeyondCounting(t *testing.T) {
+	a, b := hosts(t)
+	client, _ := connected(t, a, b, InetAddr{"192.0.2.2", 0})
+	check(t, client.Conn().SetLinger(math.MaxInt))
+	value, err := client.GetsockoptBytes(SOL_SOCKET, SO_LINGER, 8)
+	check(t, err)
+	if on, d, err := endpoint.Linger(value); !on || d < time.Hour || err != nil {
+		t.Errorf("lingers %v for %v, %v", on, d, err)
+	}
+	check(t, client.Conn().SetLinger(-1))
+}

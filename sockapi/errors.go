@@ -11,7 +11,7 @@ import (
 
 // Errno is an error number of Linux, on every operating system. errors.Is
 // matches it against itself and against the host's syscall.Errno of the same
-// name.
+// name, which errors.As finds.
 type Errno = endpoint.Errno
 
 // Gaierror is an error of getaddrinfo and getnameinfo: a code EAI_* and the

@@ -154,7 +154,7 @@ func (r *race) ended(a raceAttempt) {
 		a.s.Close()
 	case r.won == nil:
 		r.last = a.addr
-		r.failures = append(r.failures, cause(a.err))
+		r.failures = append(r.failures, a.err)
 		r.next()
 	}
 }

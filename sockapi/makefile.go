@@ -74,7 +74,7 @@ type fileClosedError struct{ closedError }
 
 func (fileClosedError) Error() string { return "I/O operation on closed file" }
 
-const errTimedOut = textError("cannot read from timed out object")
+const errTimedOutFile = textError("cannot read from timed out object")
 
 // Makefile makes a file of the socket. mode is made of "r" (also the meaning
 // of ""), "w" and "b"; the last changes nothing, since a File has bytes alone.

@@ -14,7 +14,7 @@ func (f *File) beginRead(op string) error {
 	}
 	if f.timedOut {
 		f.reading.give()
-		return fail(op, nil, errTimedOut)
+		return fail(op, nil, errTimedOutFile)
 	}
 	return nil
 }

@@ -20,18 +20,18 @@ func (c *endpointConn) writeLimit() limit { return limit{until: noLimit, deadlin
 func (c *PacketConn) ReadFrom(p []byte) (int, net.Addr, error) {
 	n, from, err := c.s.recvRaw(p, 0, c.readLimit())
 	if err != nil {
-		return 0, nil, c.opError("read", nil, err)
+		return 0, nil, c.opError("read", "recvfrom", nil, err)
 	}
-	if n == 0 && c.s.typ == SOCK_SEQPACKET && len(p) > 0 {
+	if n == 0 && c.ends() && len(p) > 0 {
 		return 0, nil, io.EOF
 	}
-	if c.s.typ == SOCK_RAW && c.s.family == AF_INET {
+	if f := c.s.desc.file; f.typ == SOCK_RAW && f.family == AF_INET {
 		n = withoutHeader(p, n)
 	}
 	if from.IsZero() {
 		return n, nil, nil
 	}
-	return n, c.s.desc.net.goAddr(c.network, from), nil
+	return n, c.goAddr(from), nil
 }
 
 // ReadFromUDPAddrPort is ReadFrom without allocation. An IPv4 sender is an
@@ -39,7 +39,7 @@ func (c *PacketConn) ReadFrom(p []byte) (int, net.Addr, error) {
 func (c *PacketConn) ReadFromUDPAddrPort(p []byte) (int, netip.AddrPort, error) {
 	n, from, err := c.s.recvRaw(p, 0, c.readLimit())
 	if err != nil {
-		return 0, netip.AddrPort{}, c.opError("read", nil, err)
+		return 0, netip.AddrPort{}, c.opError("read", "recvfrom", nil, err)
 	}
 	return n, c.addrPort(from), nil
 }
@@ -52,32 +52,51 @@ func (c *endpointConn) addrPort(from endpoint.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(ip, from.Port)
 }
 
-// WriteTo sends a datagram to a *net.UDPAddr or *net.UnixAddr. On a connected
-// socket it is EISCONN, as with package net.
+// WriteTo sends a datagram to an address of the network's own type, a
+// *net.UDPAddr, *net.UnixAddr or *net.IPAddr. On a connected socket it is
+// net.ErrWriteToConnected, and EISCONN.
 func (c *PacketConn) WriteTo(p []byte, to net.Addr) (int, error) {
 	a, err := c.fromGo(to)
-	if err == nil && c.remote != nil {
-		err = endpoint.EISCONN
+	n, err := c.writeTo(p, a, err)
+	return n, c.opError("write", "sendto", known(to), err)
+}
+
+// writeTo is every WriteTo; bad says that the address was no good.
+func (c *PacketConn) writeTo(p []byte, to endpoint.Addr, bad error) (int, error) {
+	switch {
+	case c.remote != nil:
+		return 0, errConnected
+	case bad != nil:
+		return 0, bad
 	}
-	n := 0
-	if err == nil {
-		n, err = c.s.sendRaw(p, a, 0, c.writeLimit(), false)
+	return c.s.sendRaw(p, to, 0, c.writeLimit(), false)
+}
+
+// known is an address for an error, which has none for a nil pointer.
+func known(a net.Addr) net.Addr {
+	switch p := a.(type) {
+	case *net.UDPAddr:
+		if p == nil {
+			return nil
+		}
+	case *net.IPAddr:
+		if p == nil {
+			return nil
+		}
+	case *net.UnixAddr:
+		if p == nil {
+			return nil
+		}
 	}
-	return n, c.opError("write", to, err)
+	return a
 }
 
 // WriteToUDPAddrPort is WriteTo without allocation.
 func (c *PacketConn) WriteToUDPAddrPort(p []byte, to netip.AddrPort) (int, error) {
-	a, err := c.s.desc.net.fromAddrPort(c.s.family, to)
-	if err == nil && c.remote != nil {
-		err = endpoint.EISCONN
-	}
-	n := 0
-	if err == nil {
-		n, err = c.s.sendRaw(p, a, 0, c.writeLimit(), false)
-	}
+	a, err := c.s.desc.net.fromAddrPort(c.s.desc.file.family, to)
+	n, err := c.writeTo(p, a, err)
 	if err != nil {
-		return n, c.opError("write", net.UDPAddrFromAddrPort(to), err)
+		return n, c.opError("write", "sendto", net.UDPAddrFromAddrPort(to), err)
 	}
 	return n, nil
 }
@@ -92,12 +111,7 @@ func (c *PacketConn) ReadFromUDP(p []byte) (int, *net.UDPAddr, error) {
 }
 
 // WriteToUDP is WriteTo for a UDP socket.
-func (c *PacketConn) WriteToUDP(p []byte, to *net.UDPAddr) (int, error) {
-	if to == nil {
-		return 0, c.opError("write", nil, endpoint.EDESTADDRREQ)
-	}
-	return c.WriteTo(p, to)
-}
+func (c *PacketConn) WriteToUDP(p []byte, to *net.UDPAddr) (int, error) { return c.WriteTo(p, to) }
 
 // ReadMsgUDP receives a datagram with its control data. flags has MSG_TRUNC if
 // the datagram was longer than p, and MSG_CTRUNC if control data were lost.
@@ -133,9 +147,9 @@ func (c *PacketConn) WriteMsgUDPAddrPort(p, oob []byte, to netip.AddrPort) (n, o
 	if !to.IsValid() {
 		return c.writeMsg(p, oob, nil)
 	}
-	a, err := c.s.desc.net.fromAddrPort(c.s.family, to)
+	a, err := c.s.desc.net.fromAddrPort(c.s.desc.file.family, to)
 	if n, err = c.writeMsgTo(p, oob, a, true, err); err != nil {
-		return n, 0, c.opError("write", net.UDPAddrFromAddrPort(to), err)
+		return n, 0, c.opError("write", "sendmsg", net.UDPAddrFromAddrPort(to), err)
 	}
 	return n, len(oob), nil
 }
@@ -148,12 +162,7 @@ func (c *PacketConn) ReadFromUnix(p []byte) (int, *net.UnixAddr, error) {
 }
 
 // WriteToUnix is WriteTo for an AF_UNIX socket.
-func (c *PacketConn) WriteToUnix(p []byte, to *net.UnixAddr) (int, error) {
-	if to == nil {
-		return 0, c.opError("write", nil, endpoint.EDESTADDRREQ)
-	}
-	return c.WriteTo(p, to)
-}
+func (c *PacketConn) WriteToUnix(p []byte, to *net.UnixAddr) (int, error) { return c.WriteTo(p, to) }
 
 // ReadMsgUnix receives a message of an AF_UNIX socket with its control data:
 // descriptors ([Ancillary.Rights]) and credentials.
@@ -179,7 +188,7 @@ func (c *Conn) ReadMsgUnix(p, oob []byte) (n, oobn, flags int, from *net.UnixAdd
 // first. A stream has no destination: to is nil.
 func (c *Conn) WriteMsgUnix(p, oob []byte, to *net.UnixAddr) (n, oobn int, err error) {
 	if to != nil {
-		return 0, 0, c.opError("write", to, endpoint.EISCONN)
+		return 0, 0, c.opError("write", "sendmsg", to, endpoint.EISCONN)
 	}
 	return c.writeMsg(p, oob, nil)
 }
@@ -190,7 +199,7 @@ func (c *endpointConn) readMsgUnix(p, oob []byte) (n, oobn, flags int, from *net
 		return 0, 0, 0, nil, err
 	}
 	if !got.From.IsZero() {
-		from, _ = c.s.desc.net.goAddr(c.network, got.From).(*net.UnixAddr)
+		from, _ = c.goAddr(got.From).(*net.UnixAddr)
 	}
 	return got.N, oobn, got.Flags, from, nil
 }
@@ -199,10 +208,10 @@ func (c *endpointConn) readMsgUnix(p, oob []byte) (n, oobn, flags int, from *net
 func (c *endpointConn) readMsg(p, oob []byte) (endpoint.Received, int, error) {
 	room := controlRoom{left: len(oob), raw: oob}
 	got, err := c.s.recvItems(nil, p, &room, 0, c.readLimit())
-	if err == nil && got.N == 0 && len(p) > 0 && (c.s.typ == SOCK_STREAM || c.s.typ == SOCK_SEQPACKET) {
+	if err == nil && got.N == 0 && len(p) > 0 && c.ends() {
 		return got, 0, io.EOF
 	}
-	return got, room.used, c.opError("read", nil, err)
+	return got, room.used, c.opError("read", "recvmsg", nil, err)
 }
 
 // writeMsg is every WriteMsg. The control data go with the first byte.
@@ -212,7 +221,7 @@ func (c *endpointConn) writeMsg(p, oob []byte, to net.Addr) (n, oobn int, err er
 		a, err = c.fromGo(to)
 	}
 	if n, err = c.writeMsgTo(p, oob, a, to != nil, err); err != nil {
-		return n, 0, c.opError("write", to, err)
+		return n, 0, c.opError("write", "sendmsg", to, err)
 	}
 	return n, len(oob), nil
 }
@@ -221,12 +230,12 @@ func (c *endpointConn) writeMsg(p, oob []byte, to net.Addr) (n, oobn int, err er
 // says that it was no good.
 func (c *endpointConn) writeMsgTo(p, oob []byte, to endpoint.Addr, given bool, bad error) (int, error) {
 	switch {
+	case given && c.remote != nil:
+		return 0, errConnected
 	case bad != nil:
 		return 0, bad
-	case given && c.remote != nil:
-		return 0, endpoint.EISCONN
 	case !given && c.remote == nil:
-		return 0, endpoint.EDESTADDRREQ
+		return 0, errNoAddress
 	case len(oob) > maxControl:
 		return 0, endpoint.ENOBUFS
 	}
@@ -236,7 +245,7 @@ func (c *endpointConn) writeMsgTo(p, oob []byte, to endpoint.Addr, given bool, b
 
 func (c *endpointConn) sendMsg(p []byte, items []Ancillary, bad error, to endpoint.Addr) (int, error) {
 	lim := c.writeLimit()
-	if c.s.typ != SOCK_STREAM {
+	if !c.stream() {
 		return c.s.sendItems(nil, p, items, bad, to, 0, lim, false)
 	}
 	d := c.s.desc
@@ -255,12 +264,7 @@ func (c *PacketConn) ReadFromIP(p []byte) (int, *net.IPAddr, error) {
 }
 
 // WriteToIP is WriteTo for a raw socket.
-func (c *PacketConn) WriteToIP(p []byte, to *net.IPAddr) (int, error) {
-	if to == nil {
-		return 0, c.opError("write", nil, endpoint.EDESTADDRREQ)
-	}
-	return c.WriteTo(p, to)
-}
+func (c *PacketConn) WriteToIP(p []byte, to *net.IPAddr) (int, error) { return c.WriteTo(p, to) }
 
 // ReadMsgIP receives a packet of a raw socket, with its IPv4 header, and its
 // control data.
@@ -269,7 +273,7 @@ func (c *PacketConn) ReadMsgIP(p, oob []byte) (n, oobn, flags int, from *net.IPA
 	if err != nil {
 		return 0, 0, 0, nil, err
 	}
-	from, _ = c.s.desc.net.goAddr(c.network, got.From).(*net.IPAddr)
+	from, _ = c.goAddr(got.From).(*net.IPAddr)
 	return got.N, oobn, got.Flags, from, nil
 }
 
@@ -296,8 +300,8 @@ func withoutHeader(p []byte, n int) int {
 }
 
 // CloseRead shuts down the receiving half of a SOCK_SEQPACKET connection.
-func (c *PacketConn) CloseRead() error { return c.opError("close", nil, c.shut(SHUT_RD)) }
+func (c *PacketConn) CloseRead() error { return c.opError("close", "shutdown", nil, c.shut(SHUT_RD)) }
 
 // CloseWrite shuts down the sending half of a SOCK_SEQPACKET connection: the
 // peer reads io.EOF.
-func (c *PacketConn) CloseWrite() error { return c.opError("close", nil, c.shut(SHUT_WR)) }
+func (c *PacketConn) CloseWrite() error { return c.opError("close", "shutdown", nil, c.shut(SHUT_WR)) }

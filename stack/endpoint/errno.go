@@ -9,7 +9,8 @@ import (
 
 // Errno is an error number of Linux, on every operating system. It never
 // equals the host's syscall.Errno, whose numbers differ from one system to
-// the next, but errors.Is matches the host's value of the same name.
+// the next, but errors.Is matches the host's value of the same name, and
+// errors.As finds it.
 type Errno int
 
 // Error returns glibc's strerror(3) text.
@@ -54,6 +55,19 @@ func (e Errno) Is(target error) bool {
 		return e == ENOSYS || e == EOPNOTSUPP
 	}
 	return false
+}
+
+// As sets a *syscall.Errno to the host's number of the same name.
+func (e Errno) As(target any) bool {
+	host, ok := target.(*syscall.Errno)
+	if !ok {
+		return false
+	}
+	number, known := hostErrno[e]
+	if known {
+		*host = number
+	}
+	return known
 }
 
 // Timeout reports whether e says that something took too long or would have
