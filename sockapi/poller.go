@@ -163,8 +163,8 @@ func (p *Poller) Add(fd int, events uint32, data any) error {
 // Errors: EBADF, ENOENT if it is not registered, EINVAL for EPOLLEXCLUSIVE.
 func (p *Poller) Modify(fd int, events uint32, data any) error {
 	it, err := p.find(fd)
-	if err == nil && (events|it.events)&EPOLLEXCLUSIVE != 0 {
-		err = endpoint.EINVAL
+	if (err == nil || err == endpoint.ENOENT) && events&EPOLLEXCLUSIVE != 0 || err == nil && it.events&EPOLLEXCLUSIVE != 0 {
+		err = endpoint.EINVAL // Linux looks at it first
 	}
 	if err == nil {
 		it.events, it.data = events|epollAlways, data

@@ -161,6 +161,7 @@ var pollScripts = []pollScript{
 	{"nothing to add", func(s epollSide, show func(string, error)) {
 		s.pair(unix.SOCK_STREAM, "a", "b")
 		show("modify", s.modify("a", in, 1))
+		show("modify to exclusive", s.modify("a", in|EPOLLEXCLUSIVE, 1))
 		show("exclusive", s.add("a", in|EPOLLEXCLUSIVE|one, 1))
 		show("exclusive", s.add("a", in|EPOLLEXCLUSIVE|et, 1))
 		show("modify", s.modify("a", in, 1))

@@ -75,6 +75,31 @@ func TestPollerOneShot(t *testing.T) {
 	wantEvents(t, p)
 }
 
+// TestPollerEdgeOfDatagrams: edge-triggered, every datagram is an event, also
+// one that joins others.
+func TestPollerEdgeOfDatagrams(t *testing.T) {
+	a, b := hosts(t)
+	x, y := open(t, a, AF_INET, SOCK_DGRAM), open(t, b, AF_INET, SOCK_DGRAM)
+	check(t, y.Bind(InetAddr{"192.0.2.2", 0}))
+	name, err := y.Getsockname()
+	check(t, err)
+	p := b.Poller()
+	defer p.Close()
+	check(t, p.Add(y.Fileno(), EPOLLIN|EPOLLET, nil))
+	events := make([]PollerEvent, 2)
+	for i := range 3 {
+		if _, err := x.Sendto([]byte("x"), name); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := p.Wait(events, 10*time.Second); n != 1 || err != nil {
+			t.Fatalf("datagram %d: %d events, %v", i, n, err)
+		}
+		if n, err := p.Wait(events, 0); n != 0 || err != nil {
+			t.Fatalf("datagram %d again: %d events, %v", i, n, err)
+		}
+	}
+}
+
 // TestPollerErrors: what epoll_ctl(2) and epoll_wait(2) refuse.
 func TestPollerErrors(t *testing.T) {
 	n := host(t)

@@ -35,16 +35,15 @@ type receiveQueue struct {
 const packetCharge = 512
 
 // push adds a packet and keeps a reference to it, unless the queue is full.
-// wake says that it was empty.
-func (q *receiveQueue) push(pkt *gvstack.PacketBuffer, at time.Time, size, limit int) (ok, wake bool) {
+func (q *receiveQueue) push(pkt *gvstack.PacketBuffer, at time.Time, size, limit int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
-		return false, false
+		return false
 	}
 	if q.bytes >= limit {
 		q.lost++
-		return false, false
+		return false
 	}
 	if q.count == len(q.ring) {
 		ring := make([]received, max(4, 2*len(q.ring)))
@@ -56,7 +55,7 @@ func (q *receiveQueue) push(pkt *gvstack.PacketBuffer, at time.Time, size, limit
 	q.ring[(q.head+q.count)%len(q.ring)] = received{buffer: pkt.IncRef(), at: at}
 	q.count++
 	q.bytes += size + packetCharge
-	return true, q.count == 1
+	return true
 }
 
 // idleRing is how long an empty ring may stay.
@@ -152,7 +151,7 @@ func (d *datagram) deliver(pkt *gvstack.PacketBuffer) {
 	if d.has(flagTimestamp | flagTimestampNS) {
 		at = d.p.clock.Now()
 	}
-	ok, wake := d.in.push(pkt, at, d.length(pkt), int(d.ops.GetReceiveBufferSize()))
+	ok := d.in.push(pkt, at, d.length(pkt), int(d.ops.GetReceiveBufferSize()))
 	if d.kind == kindUDP {
 		if stats := d.p.stack.Stats().UDP; ok {
 			stats.PacketsReceived.Increment()
@@ -160,8 +159,8 @@ func (d *datagram) deliver(pkt *gvstack.PacketBuffer) {
 			stats.ReceiveBufferErrors.Increment()
 		}
 	}
-	if wake {
-		d.tell(endpoint.In)
+	if ok {
+		d.tell(endpoint.In) // each time: edge-triggered, every datagram is an event
 	}
 }
 
