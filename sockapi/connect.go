@@ -193,8 +193,9 @@ func (s *Socket) peerAddr() (endpoint.Addr, error) {
 // CreateConnection connects a TCP socket to the first address of a name that
 // answers, trying each in the order of getaddrinfo. timeout is the new socket's
 // (Forever, 0 or a duration; [Net.Getdefaulttimeout] for the default), source
-// is bound first unless nil. When none works the last error is returned with
-// all of them joined, and nothing stays open.
+// is bound first unless nil; an [InetAddr] is the host and port of either version
+// of IP. When none works the last error is returned with all of them joined, and
+// nothing stays open.
 func (n *Net) CreateConnection(addr InetAddr, timeout time.Duration, source Addr) (*Socket, error) {
 	if err := checkTimeout("create_connection", timeout); err != nil {
 		return nil, err
@@ -227,7 +228,7 @@ func (n *Net) connectOne(info AddrInfo, timeout time.Duration, source Addr) (*So
 	}
 	err = s.Settimeout(timeout)
 	if err == nil && source != nil {
-		err = s.Bind(source)
+		err = s.Bind(pairFor(info.Family, source))
 	}
 	if err == nil {
 		err = s.Connect(info.Addr)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,6 +41,36 @@ func TestInterfaces(t *testing.T) {
 	for _, index := range []int{0, -1, 99, 1 << 30} {
 		_, err := n.IfIndextoname(index)
 		wantErr(t, "if_indextoname", err, endpoint.ENXIO)
+	}
+}
+
+// TestCreateConnectionSource: a pair (host, port) is a source for either version
+// of IP, as it is in Python.
+func TestCreateConnectionSource(t *testing.T) {
+	a, b := hosts(t)
+	for _, to := range []Addr{InetAddr{"192.0.2.2", 0}, Inet6Addr{Host: "2001:db8::2"}} {
+		l := listener(t, b, to)
+		name, err := l.Getsockname()
+		check(t, err)
+		target, ok := name.(InetAddr)
+		if v6, is6 := name.(Inet6Addr); is6 {
+			target, ok = InetAddr{v6.Host, v6.Port}, true
+		}
+		if !ok {
+			t.Fatal(name)
+		}
+		for port, source := range map[int]InetAddr{0: {"", 0}, 5555: {"", 5555}} {
+			s, err := a.CreateConnection(target, Forever, source)
+			if err != nil {
+				t.Errorf("to %v from %v: %v", target, source, err)
+				continue
+			}
+			own := s.Conn().LocalAddr().(*net.TCPAddr)
+			if port != 0 && own.Port != port {
+				t.Errorf("to %v from %v: %v", target, source, own)
+			}
+			check(t, s.Close())
+		}
 	}
 }
 

@@ -36,9 +36,7 @@ func (n *Net) CreateServer(addr Addr, cfg ServerConfig) (*Socket, error) {
 			family = addr.Family()
 		}
 	}
-	if a, ok := addr.(InetAddr); ok && family == AF_INET6 {
-		addr = Inet6Addr{Host: a.Host, Port: a.Port}
-	}
+	addr = pairFor(family, addr)
 	if cfg.DualstackIPv6 {
 		if !n.HasDualstackIpv6() {
 			return nil, &ValueError{Op: "create_server", Msg: "dualstack_ipv6 not supported on this platform"}
@@ -56,6 +54,15 @@ func (n *Net) CreateServer(addr Addr, cfg ServerConfig) (*Socket, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// pairFor is an address for a socket of a family: in Python the pair (host, port)
+// is one of either version of IP.
+func pairFor(family int, addr Addr) Addr {
+	if a, ok := addr.(InetAddr); ok && family == AF_INET6 {
+		return Inet6Addr{Host: a.Host, Port: a.Port}
+	}
+	return addr
 }
 
 func (s *Socket) serve(addr Addr, family int, cfg ServerConfig) error {
