@@ -325,6 +325,10 @@ func TestCallOptions(t *testing.T) {
 		if b, err := s.GetsockoptBytes(SOL_SOCKET, SO_LINGER, 3); len(b) != 3 || err != nil {
 			t.Errorf("SO_LINGER in 3 bytes: %v, %v", b, err)
 		}
+		var b [8]byte
+		if n, err := s.GetsockoptInto(SOL_SOCKET, SO_LINGER, b[:]); n != 8 || b[4] != 5 || err != nil {
+			t.Errorf("SO_LINGER into a buffer: %d, %v, %v", n, b, err)
+		}
 		if err := s.SetsockoptBytes(SOL_SOCKET, SO_LINGER, []byte{1}); !errors.Is(err, endpoint.EINVAL) {
 			t.Errorf("SO_LINGER of 1 byte: %v, want EINVAL", err)
 		}

@@ -1,6 +1,7 @@
 package sockapi_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -226,6 +227,9 @@ func TestOptionBuffers(t *testing.T) {
 						err := s.SetsockoptBytes(level, option, value[:size])
 						if err != nil && errnoOf(err) == 0 {
 							t.Errorf("%s: set %d, %d to %d bytes: %v", name, level, option, size, err)
+						}
+						if got, err := s.GetsockoptInto(level, option, bytes.Clone(value[:size])); err != nil && errnoOf(err) == 0 || got > size {
+							t.Errorf("%s: get %d, %d into %d bytes: %d, %v", name, level, option, size, got, err)
 						}
 						if errnoOf(err) == endpoint.ENOPROTOOPT {
 							break // no such option, whatever the length

@@ -38,6 +38,13 @@ func (s *Socket) GetsockoptBytes(level, name, buflen int) ([]byte, error) {
 	return buf[:n], nil
 }
 
+// GetsockoptInto is getsockopt(2) with a buffer of the caller's, for the options
+// whose value says what is asked for, such as MCAST_MSFILTER. It returns how many
+// bytes of the buffer are the answer.
+func (s *Socket) GetsockoptInto(level, name int, buf []byte) (int, error) {
+	return s.getsockopt(level, name, buf)
+}
+
 func (s *Socket) getsockopt(level, name int, buf []byte) (int, error) {
 	defer runtime.KeepAlive(s)
 	d, err := s.use()

@@ -247,8 +247,7 @@ func (o *ours) getpeername(h handle) (endpoint.Addr, error) {
 }
 
 func (o *ours) getsockopt(h handle, level, name int, buf []byte) (int, error) {
-	b, err := o.socks[h].GetsockoptBytes(level, name, len(buf))
-	return copy(buf, b), err
+	return o.socks[h].GetsockoptInto(level, name, buf)
 }
 
 func (o *ours) setsockopt(h handle, level, name int, value []byte) error {

@@ -60,6 +60,9 @@ func (t *tcpEndpoint) Close() error {
 		return nil
 	}
 	t.p.streams.remove(t)
+	if m := t.groups.Load(); m != nil {
+		m.close(t.p.stack)
+	}
 	raw := t.raw.Load()
 	t.p.owners.remove(raw)
 	defer t.p.aborted.Delete(weak.Make(raw))

@@ -218,7 +218,7 @@ func (d *datagram) end(state uint32) {
 	d.p.datagrams.remove(d)
 	d.unregister()
 	d.in.close()
-	d.leaveAll()
+	d.groups.close(d.p.stack)
 	d.forgetRoute()
 	d.tell(endpoint.In | endpoint.Out | endpoint.Err | endpoint.Hup | endpoint.RdHup)
 }

@@ -6,25 +6,29 @@ import (
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
+	gvstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"usersock/stack/endpoint"
 )
 
 // memberships are the groups that an endpoint has joined. The interfaces join
 // and leave with them (netstack counts, and reports any-source memberships);
-// which datagrams of a group an endpoint gets is decided here, RFC 3678.
+// which datagrams of a group an endpoint gets is decided here, RFC 3678. A TCP
+// endpoint may join too, and gets nothing of it, as on Linux.
 type memberships struct {
 	mu   sync.Mutex // a leaf
 	list []membership
+	over bool // the endpoint is closed
 }
 
 // membership is one group on one interface, with its source filter: all but
 // the sources (exclude), or the sources alone.
 type membership struct {
 	nic     tcpip.NICID
+	by      tcpip.Address // the address that named the interface, if one did
 	group   tcpip.Address
 	exclude bool
-	sources []tcpip.Address
+	sources []tcpip.Address // nil: none was ever set, and the mode may change
 }
 
 // Limits of Linux: igmp_max_memberships, igmp_max_msf and mld_max_msf.
@@ -41,11 +45,20 @@ func maxSources(group tcpip.Address) int {
 	return maxSources6
 }
 
+// index finds a group on an interface, 0 for any; −1 if it is not joined.
+func (m *memberships) index(nic tcpip.NICID, group tcpip.Address) int {
+	return slices.IndexFunc(m.list, func(e membership) bool { return e.group == group && (nic == 0 || e.nic == nic) })
+}
+
+func (m *memberships) joined(nic tcpip.NICID, group tcpip.Address) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.index(nic, group) >= 0
+}
+
 func (m *memberships) find(nic tcpip.NICID, group tcpip.Address) *membership {
-	for i := range m.list {
-		if m.list[i].nic == nic && m.list[i].group == group {
-			return &m.list[i]
-		}
+	if i := m.index(nic, group); i >= 0 {
+		return &m.list[i]
 	}
 	return nil
 }
@@ -71,8 +84,7 @@ func (m *memberships) allow(d *datagram, id *packetID) bool {
 
 // join adds a group, of any source or (include) of none yet. EADDRINUSE if the
 // endpoint has joined it already, ENOBUFS for one too many.
-func (d *datagram) join(nic tcpip.NICID, group tcpip.Address, include bool) error {
-	m := &d.groups
+func (m *memberships) join(s *gvstack.Stack, e membership) error {
 	m.mu.Lock()
 	four := 0
 	for i := range m.list {
@@ -80,101 +92,108 @@ func (d *datagram) join(nic tcpip.NICID, group tcpip.Address, include bool) erro
 			four++
 		}
 	}
+	var err error
 	switch {
-	case m.find(nic, group) != nil:
-		m.mu.Unlock()
-		return endpoint.EADDRINUSE
-	case group.Len() == header.IPv4AddressSize && four >= maxGroups4:
-		m.mu.Unlock()
-		return endpoint.ENOBUFS
+	case m.over:
+		err = endpoint.EBADF
+	case m.find(e.nic, e.group) != nil:
+		err = endpoint.EADDRINUSE
+	case e.group.Len() == header.IPv4AddressSize && four >= maxGroups4:
+		err = endpoint.ENOBUFS
+	default:
+		m.list = append(m.list, e)
 	}
-	m.list = append(m.list, membership{nic: nic, group: group, exclude: !include})
 	m.mu.Unlock()
-	if err := d.p.stack.JoinGroup(netOf(group), nic, group); err != nil {
-		m.drop(nic, group)
+	if err != nil {
+		return err
+	}
+	if err := s.JoinGroup(netOf(e.group), e.nic, e.group); err != nil {
+		m.drop(e.nic, e.group)
 		return errno(err)
 	}
 	m.mu.Lock()
-	gone := m.find(nic, group) == nil
+	gone := m.find(e.nic, e.group) == nil
 	m.mu.Unlock()
 	if gone { // left, or closed, before the interface had joined
-		_ = d.p.stack.LeaveGroup(netOf(group), nic, group)
-	}
-	if d.state.Load() != stateOpen {
-		d.leaveAll() // closed meanwhile
+		_ = s.LeaveGroup(netOf(e.group), e.nic, e.group)
 	}
 	return nil
 }
 
-func (m *memberships) drop(nic tcpip.NICID, group tcpip.Address) bool {
+func (m *memberships) drop(nic tcpip.NICID, group tcpip.Address) (e membership, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n := len(m.list)
-	m.list = slices.DeleteFunc(m.list, func(e membership) bool { return e.nic == nic && e.group == group })
-	return len(m.list) < n
+	i := m.index(nic, group)
+	if i < 0 {
+		return e, false
+	}
+	e = m.list[i]
+	m.list = slices.Delete(m.list, i, i+1)
+	return e, true
 }
 
-// leave gives a group up: EADDRNOTAVAIL if the endpoint has not joined it.
-func (d *datagram) leave(nic tcpip.NICID, group tcpip.Address) error {
-	if !d.groups.drop(nic, group) {
+// leave gives a group up, on the first interface for nic 0: EADDRNOTAVAIL if the
+// endpoint has not joined it.
+func (m *memberships) leave(s *gvstack.Stack, nic tcpip.NICID, group tcpip.Address) error {
+	e, ok := m.drop(nic, group)
+	if !ok {
 		return endpoint.EADDRNOTAVAIL
 	}
 	// The interface may have gone, and with it what it had joined.
-	_ = d.p.stack.LeaveGroup(netOf(group), nic, group)
+	_ = s.LeaveGroup(netOf(group), e.nic, group)
 	return nil
 }
 
-// leaveAny gives up a group on whichever interface it was joined first.
-func (d *datagram) leaveAny(group tcpip.Address) error {
-	m := &d.groups
+// joinedBy is the interface on which a group was joined by an address that the
+// host has no more; 0 if none.
+func (m *memberships) joinedBy(by, group tcpip.Address) tcpip.NICID {
 	m.mu.Lock()
-	i := slices.IndexFunc(m.list, func(e membership) bool { return e.group == group })
-	var nic tcpip.NICID
-	if i >= 0 {
-		nic = m.list[i].nic
+	defer m.mu.Unlock()
+	for i := range m.list {
+		if m.list[i].group == group && m.list[i].by == by {
+			return m.list[i].nic
+		}
 	}
-	m.mu.Unlock()
-	if i < 0 {
-		return endpoint.EADDRNOTAVAIL
-	}
-	return d.leave(nic, group)
+	return 0
 }
 
-func (d *datagram) leaveAll() {
-	m := &d.groups
+// close leaves all groups for good.
+func (m *memberships) close(s *gvstack.Stack) {
 	m.mu.Lock()
 	list := m.list
-	m.list = nil
+	m.list, m.over = nil, true
 	m.mu.Unlock()
 	for _, e := range list {
-		_ = d.p.stack.LeaveGroup(netOf(e.group), e.nic, e.group)
+		_ = s.LeaveGroup(netOf(e.group), e.nic, e.group)
 	}
 }
 
 // source adds a source to a filter or takes it out, ip_mc_source. include is
-// the mode that the caller means; an empty filter takes either.
-func (d *datagram) source(nic tcpip.NICID, group, source tcpip.Address, include, add bool) error {
-	m := &d.groups
+// the mode that the caller means; a filter that never had a source takes either.
+func (m *memberships) source(s *gvstack.Stack, nic tcpip.NICID, group, source tcpip.Address, include, add bool) error {
 	m.mu.Lock()
 	e := m.find(nic, group)
-	if e == nil || e.exclude == include && len(e.sources) != 0 {
+	if e == nil || e.exclude == include && e.sources != nil {
 		m.mu.Unlock()
 		return endpoint.EINVAL
 	}
 	e.exclude = !include
 	i := slices.Index(e.sources, source)
 	switch {
-	case add && i >= 0, !add && i < 0:
+	case !add && i < 0:
 		m.mu.Unlock()
 		return endpoint.EADDRNOTAVAIL
 	case add && len(e.sources) >= maxSources(group):
 		m.mu.Unlock()
 		return endpoint.ENOBUFS
+	case add && i >= 0:
+		m.mu.Unlock()
+		return endpoint.EADDRNOTAVAIL
 	case add:
 		e.sources = append(e.sources, source)
 	case include && len(e.sources) == 1:
 		m.mu.Unlock()
-		return d.leave(nic, group) // of no source is to leave
+		return m.leave(s, nic, group) // of no source is to leave
 	default:
 		e.sources = slices.Delete(e.sources, i, i+1)
 	}
@@ -184,14 +203,10 @@ func (d *datagram) source(nic tcpip.NICID, group, source tcpip.Address, include,
 
 // setFilter replaces a whole filter, IP_MSFILTER and MCAST_MSFILTER. To
 // include no source is to leave.
-func (d *datagram) setFilter(nic tcpip.NICID, group tcpip.Address, include bool, sources []tcpip.Address) error {
-	if len(sources) > maxSources(group) {
-		return endpoint.ENOBUFS
-	}
+func (m *memberships) setFilter(s *gvstack.Stack, nic tcpip.NICID, group tcpip.Address, include bool, sources []tcpip.Address) error {
 	if include && len(sources) == 0 {
-		return d.leave(nic, group)
+		return m.leave(s, nic, group)
 	}
-	m := &d.groups
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e := m.find(nic, group)
@@ -203,12 +218,11 @@ func (d *datagram) setFilter(nic tcpip.NICID, group tcpip.Address, include bool,
 }
 
 // filter reads a filter back: EADDRNOTAVAIL if the group is not joined.
-func (d *datagram) filter(nic tcpip.NICID, group tcpip.Address) (include bool, sources []tcpip.Address, err error) {
-	m := &d.groups
+func (m *memberships) filter(nic tcpip.NICID, group tcpip.Address) (include bool, sources []tcpip.Address, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e := m.find(nic, group)
-	if e == nil {
+	if e == nil || nic == 0 {
 		return false, nil, endpoint.EADDRNOTAVAIL
 	}
 	return !e.exclude, slices.Clone(e.sources), nil
@@ -216,20 +230,20 @@ func (d *datagram) filter(nic tcpip.NICID, group tcpip.Address) (include bool, s
 
 // groupInterface returns the interface that an option means: by index, by one
 // of its addresses, or the one that leads to the group. ENODEV if there is none.
-func (d *datagram) groupInterface(nic tcpip.NICID, by, group tcpip.Address) (tcpip.NICID, error) {
-	s := d.p.stack
+func (p *Protocols) groupInterface(nic tcpip.NICID, by, group tcpip.Address) (tcpip.NICID, error) {
 	if nic != 0 {
-		if !s.HasNIC(nic) {
+		if !p.stack.HasNIC(nic) {
 			return 0, endpoint.ENODEV
 		}
 		return nic, nil
 	}
 	if by.Len() != 0 {
-		if nic = s.CheckLocalAddress(0, header.IPv4ProtocolNumber, by); nic != 0 {
-			return nic, nil
+		if nic = p.stack.CheckLocalAddress(0, header.IPv4ProtocolNumber, by); nic == 0 {
+			return 0, endpoint.ENODEV
 		}
+		return nic, nil
 	}
-	r, err := s.FindRoute(0, tcpip.Address{}, group, netOf(group), false)
+	r, err := p.stack.FindRoute(0, tcpip.Address{}, group, netOf(group), false)
 	if err != nil {
 		return 0, endpoint.ENODEV
 	}

@@ -11,11 +11,13 @@ import (
 )
 
 // groupOptions are the multicast options of both levels: ip(7), RFC 3493 and
-// RFC 3678. On a TCP socket they are EPROTO, as on Linux.
+// RFC 3678. On a TCP socket the oldest are EPROTO, as on Linux; the others join,
+// and nothing comes of it.
 func groupOptions() []option {
 	const four, six = endpoint.IPPROTO_IP, endpoint.IPPROTO_IPV6
 	const note = "EPROTO on TCP sockets, as on Linux"
-	const filterNote = "decides what is received; the network is asked for all sources. EPROTO on TCP sockets, which Linux lets join"
+	const tcpNote = "a TCP socket may join, and receives nothing of it, as on Linux"
+	const filterNote = "decides what is received; the network is asked for all sources"
 	rows := []option{
 		{level: four, name: endpoint.IP_MULTICAST_IF, symbol: "IP_MULTICAST_IF", on: onAll,
 			note: "EINVAL to set on TCP sockets, as on Linux",
@@ -94,7 +96,7 @@ func groupOptions() []option {
 	}{{four, onAll}, {six, onAll6}} {
 		level, on := at.level, at.on
 		rows = append(rows,
-			option{level: level, name: endpoint.MCAST_JOIN_GROUP, symbol: "MCAST_JOIN_GROUP", on: on, note: note,
+			option{level: level, name: endpoint.MCAST_JOIN_GROUP, symbol: "MCAST_JOIN_GROUP", on: on, note: tcpNote,
 				set: func(o target, value []byte) error {
 					g, err := o.groupReq(level, value)
 					if err != nil {
@@ -102,7 +104,7 @@ func groupOptions() []option {
 					}
 					return g.join(o, false)
 				}},
-			option{level: level, name: endpoint.MCAST_LEAVE_GROUP, symbol: "MCAST_LEAVE_GROUP", on: on, note: note,
+			option{level: level, name: endpoint.MCAST_LEAVE_GROUP, symbol: "MCAST_LEAVE_GROUP", on: on, note: tcpNote,
 				set: func(o target, value []byte) error {
 					g, err := o.groupReq(level, value)
 					if err != nil {
@@ -141,37 +143,63 @@ type groupRequest struct {
 	source tcpip.Address
 }
 
-// at finds the interface. A TCP socket gets no further.
-func (g *groupRequest) at(o target) (tcpip.NICID, error) {
-	if o.dg == nil {
-		return 0, endpoint.EPROTO
+// groups are the groups that a socket has joined.
+func (o target) groups() *memberships {
+	if o.dg != nil {
+		return &o.dg.groups
 	}
-	return o.dg.groupInterface(g.nic, g.by, g.group)
+	return o.tcp.memberships()
+}
+
+// memberships of a TCP socket are made when they are first asked for.
+func (t *tcpEndpoint) memberships() *memberships {
+	m := t.groups.Load()
+	if m == nil {
+		t.groups.CompareAndSwap(nil, new(memberships))
+		if m = t.groups.Load(); t.closed.Load() {
+			m.close(t.p.stack)
+		}
+	}
+	return m
 }
 
 func (g *groupRequest) join(o target, include bool) error {
 	if !isMulticast(g.group) {
 		return endpoint.EINVAL
 	}
-	nic, err := g.at(o)
+	m := o.groups()
+	if g.group.Len() == header.IPv6AddressSize && m.joined(g.nic, g.group) {
+		return endpoint.EADDRINUSE // on any interface, if none is named
+	}
+	nic, err := o.p.groupInterface(g.nic, g.by, g.group)
 	if err != nil {
 		return err
 	}
-	return o.dg.join(nic, g.group, include)
+	return m.join(o.p.stack, membership{nic: nic, by: g.by, group: g.group, exclude: !include})
 }
 
+// leave is ip_mc_leave_group and ipv6_sock_mc_drop: over IPv4 a route decides,
+// where no interface is named, over IPv6 any will do.
 func (g *groupRequest) leave(o target) error {
-	if !isMulticast(g.group) && g.group.Len() == header.IPv6AddressSize {
-		return endpoint.EINVAL
+	m, nic := o.groups(), g.nic
+	switch {
+	case g.group.Len() == header.IPv6AddressSize:
+		if !isMulticast(g.group) {
+			return endpoint.EINVAL
+		}
+	case nic == 0:
+		var err error
+		if nic, err = o.p.groupInterface(0, g.by, g.group); err == nil {
+			break
+		}
+		if g.by.Len() == 0 {
+			return err
+		}
+		if nic = m.joinedBy(g.by, g.group); nic == 0 {
+			return endpoint.EADDRNOTAVAIL
+		}
 	}
-	if o.dg != nil && g.nic == 0 && g.by.Len() == 0 {
-		return o.dg.leaveAny(g.group)
-	}
-	nic, err := g.at(o)
-	if err != nil {
-		return err
-	}
-	return o.dg.leave(nic, g.group)
+	return m.leave(o.p.stack, nic, g.group)
 }
 
 // filter changes the source filter. To include a source joins first.
@@ -179,16 +207,19 @@ func (g *groupRequest) filter(o target, include, add bool) error {
 	if !isMulticast(g.group) {
 		return endpoint.EINVAL
 	}
-	nic, err := g.at(o)
-	if err != nil {
-		return err
-	}
 	if include && add {
-		if err := o.dg.join(nic, g.group, true); err != nil && err != endpoint.EADDRINUSE {
+		if err := g.join(o, true); err != nil && err != endpoint.EADDRINUSE {
 			return err
 		}
 	}
-	return o.dg.source(nic, g.group, g.source, include, add)
+	nic, err := o.p.groupInterface(g.nic, g.by, g.group)
+	if err != nil {
+		return err
+	}
+	if g.group.Len() == header.IPv6AddressSize {
+		nic = g.nic // any, if none is named
+	}
+	return o.groups().source(o.p.stack, nic, g.group, g.source, include, add)
 }
 
 func address4(b []byte) tcpip.Address {
@@ -336,34 +367,26 @@ func filterOption(level, name int, symbol string, on sockets, layout func(target
 		}
 		return storage(level, b)
 	}
-	locate := func(o target, value []byte) (filterLayout, tcpip.NICID, error) {
-		l, err := layout(o, value)
-		if err != nil {
-			return l, 0, err
-		}
-		if !isMulticast(l.request.group) {
-			return l, 0, endpoint.EINVAL
-		}
-		if o.tcp != nil {
-			return l, 0, endpoint.EADDRNOTAVAIL // it is in no group
-		}
-		nic, err := o.dg.groupInterface(l.request.nic, l.request.by, l.request.group)
-		return l, nic, err
-	}
 	return option{
 		level: level, name: name, symbol: symbol, on: on,
 		note: "decides what is received; the network is asked for all sources",
 		set: func(o target, value []byte) error {
-			l, nic, err := locate(o, value)
+			l, err := layout(o, value)
 			if err != nil {
 				return err
 			}
-			mode, n := int(binary.NativeEndian.Uint32(value[l.mode:])), int(binary.NativeEndian.Uint32(value[l.mode+4:]))
-			if n > maxSources(l.request.group) {
+			group := l.request.group
+			mode, count := int(binary.NativeEndian.Uint32(value[l.mode:])), binary.NativeEndian.Uint32(value[l.mode+4:])
+			if count > uint32(maxSources(group)) {
 				return endpoint.ENOBUFS
 			}
-			if mode != filterInclude && mode != filterExclude || len(value) < l.sources+n*l.size {
+			n := int(count)
+			if len(value) < l.sources+n*l.size || !isMulticast(group) || mode != filterInclude && mode != filterExclude {
 				return endpoint.EINVAL
+			}
+			nic, err := o.p.groupInterface(l.request.nic, l.request.by, group)
+			if err != nil {
+				return err
 			}
 			var sources []tcpip.Address
 			for i := range n {
@@ -373,15 +396,24 @@ func filterOption(level, name int, symbol string, on sockets, layout func(target
 				}
 				sources = append(sources, a)
 			}
-			return o.dg.setFilter(nic, l.request.group, mode == filterInclude, slices.Compact(sources))
+			return o.groups().setFilter(o.p.stack, nic, group, mode == filterInclude, slices.Compact(sources))
 		},
 		get: func(o target, buf []byte) (int, error) {
-			l, nic, err := locate(o, buf)
+			l, err := layout(o, buf)
 			if err != nil {
 				return 0, err
 			}
+			if !isMulticast(l.request.group) {
+				return 0, endpoint.EINVAL
+			}
+			nic := l.request.nic
+			if l.size == 4 { // struct ip_msfilter names it by address
+				if nic, err = o.p.groupInterface(0, l.request.by, l.request.group); err != nil {
+					return 0, err
+				}
+			}
 			room := int(binary.NativeEndian.Uint32(buf[l.mode+4:]))
-			include, sources, err := o.dg.filter(nic, l.request.group)
+			include, sources, err := o.groups().filter(nic, l.request.group)
 			if err != nil {
 				return 0, err
 			}

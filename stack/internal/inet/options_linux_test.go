@@ -291,8 +291,8 @@ func TestOptionsLikeTheKernel(t *testing.T) {
 				if path, machine := machineCases[c.symbol]; machine && machineDiffers(t, path) {
 					continue
 				}
-				if c.name == denied || k.typ == endpoint.SOCK_STREAM && strings.HasSuffix(c.symbol, "_SOURCE_MEMBERSHIP") {
-					continue // the kernel lets a TCP socket join a source
+				if c.name == denied {
+					continue
 				}
 				want, got := c.try(kernel), c.try(ours)
 				if os.Geteuid() != 0 && strings.Contains(want, "EPERM") {

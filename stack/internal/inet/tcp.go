@@ -32,6 +32,7 @@ type tcpEndpoint struct {
 
 	backlog atomic.Int32            // what Listen was asked for, cut to SOMAXCONN
 	notSent atomic.Pointer[notSent] // nil until TCP_NOTSENT_LOWAT is set
+	groups  atomic.Pointer[memberships]
 	live    links[tcpEndpoint]
 }
 
