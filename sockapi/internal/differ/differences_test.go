@@ -68,6 +68,8 @@ var byNetstack = []difference{
 	{"wire*/reset in LAST-ACK", "a.recv(1)", `0 ""`, "ECONNRESET {a:IN|OUT|HUP|RDHUP}", "after a reset netstack forgets that the peer's end had come: the error is told where Linux tells the end first"},
 	{"wire*/reset in LAST-ACK", "a.getsockopt(SO_ERROR)", "pending ECONNRESET *", "none", "as above: it has been told"},
 	{"wire*/data for a socket that is closed", "peer expects RST", "RST seq 2", "RST|ACK seq 2 ack 1", "how a reset is numbered; RFC 9293 allows both"},
+	{"accepted, over *", "a.getsockopt(IP*_MULTICAST_HOPS)", "64", "1", "netstack does not keep the hop limit that a connection came with"},
+	{"accepted, over *", "a.getsockopt(IP_MULTICAST_TTL)", "64", "1", "netstack does not keep the TTL that a connection came with"},
 	{"wire*/queues after a reset", "a.ioctl(*)", "queues 0 2", "queues 0 0", "netstack drops what was not acknowledged, and forgets how much it was"},
 	{"wire*/the end before the data", "*", "*", "*", "netstack drops a FIN without data that arrives out of order, and waits for it to be sent again"},
 

@@ -52,6 +52,7 @@ func themes() []theme {
 			over("urgent/unix-seqpacket", endpoint.AF_UNIX, endpoint.SOCK_SEQPACKET, urgentSequences),
 			over("urgent/unix-dgram", endpoint.AF_UNIX, endpoint.SOCK_DGRAM, urgentSequences))},
 		{"groups", groupSequences()},
+		{"accepted", acceptedSequences},
 	}
 }
 

@@ -361,7 +361,6 @@ var streamScenarios = []scenario{
 	}, differ4: map[string]string{
 		"IP_MULTICAST_TTL": "the kernel notes the TTL the connection came with",
 	}, differ6: map[string]string{
-		"IPV6_MULTICAST_IF":   "the kernel notes the interface the connection came by",
 		"IPV6_MULTICAST_HOPS": "the kernel notes the hop limit the connection came with",
 	}},
 }

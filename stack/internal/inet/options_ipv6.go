@@ -38,12 +38,16 @@ func ipv6Options() []option {
 				return o.setNumber(tcpip.IPv6HopLimitOption, hops6, v)
 			})},
 		{level: level, name: endpoint.IPV6_MULTICAST_IF, symbol: "IPV6_MULTICAST_IF", on: onAll6,
-			note: "ENOPROTOOPT to set on TCP sockets, as on Linux",
+			note: "ENOPROTOOPT to set on TCP sockets, as on Linux; an accepted one tells by which interface the connection came",
 			get: getInt(func(o target) int {
-				if o.tcp != nil {
+				if o.dg != nil {
+					return int(o.dg.ip.group6.Load())
+				}
+				if !o.has(flagAccepted) {
 					return 0
 				}
-				return int(o.dg.ip.group6.Load())
+				local, _ := o.raw.GetLocalAddress()
+				return int(local.NIC)
 			}),
 			set: setDatagramInt(func(o target, v int) error {
 				if v != 0 && !o.p.stack.HasNIC(tcpip.NICID(v)) {

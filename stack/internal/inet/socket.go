@@ -55,6 +55,7 @@ const (
 	flagConnecting                // Connect answered EINPROGRESS
 	flagConnected                 // Connect succeeded, or accepted
 	flagDisconnecting             // Shutdown after an attempt to connect had failed
+	flagAccepted                  // made by Accept
 	flagShutRead                  // also by a Shutdown without a connection
 	flagShutWrite
 	flagBound4   // an AF_INET6 endpoint, bound to an IPv4-mapped address

@@ -78,7 +78,7 @@ func (t *tcpEndpoint) Accept() (endpoint.Endpoint, endpoint.Addr, error) {
 		p: t.p, af: t.af, typ: t.typ, proto: t.proto, cred: t.cred, id: t.p.ids(), wq: wq,
 	}}
 	shut := t.flags.Load() & (flagShutRead | flagShutWrite)
-	c.flags.Store(flagConnected | shut | t.flags.Load()&flagAddrLock)
+	c.flags.Store(flagConnected | flagAccepted | shut | t.flags.Load()&flagAddrLock)
 	c.raw.Store(ep.(*tcp.Endpoint))
 	t.bequeath(c)
 	t.p.streams.add(c)
