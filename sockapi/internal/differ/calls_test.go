@@ -347,11 +347,7 @@ func (k *sock) blocking(on bool) {
 // patient puts the socket into blocking mode with a limit for each call.
 func (k *sock) patient() {
 	k.blocking(true)
-	limit := binary.NativeEndian.AppendUint64(nil, 0)
-	limit = binary.NativeEndian.AppendUint64(limit, 20_000)
-	if strconv.IntSize == 32 {
-		limit = append(intBytes(0), intBytes(20_000)...)
-	}
+	limit := timeval(0, 20_000)
 	k.on("SO_RCVTIMEO and SO_SNDTIMEO of 20 ms", func() string {
 		k.s.must(k.s.net.setsockopt(k.h, soRcvtimeo.level, soRcvtimeo.number, limit))
 		return errText(k.s.net.setsockopt(k.h, soSndtimeo.level, soSndtimeo.number, limit))

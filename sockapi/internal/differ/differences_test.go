@@ -19,7 +19,7 @@ type difference struct {
 }
 
 // differences are all that are known. A line that no longer holds fails.
-var differences = slices.Concat(byRule, byNetstack, ofBind, ofOptions)
+var differences = slices.Concat(byRule, byNetstack, ofBind, ofOptions, ofCases)
 
 // byRule are those that the documents or docs/deviations.md ask for.
 var byRule = []difference{
@@ -78,6 +78,10 @@ var byNetstack = []difference{
 	{"udp6/bound to lo, sent elsewhere", "a.sendto(*)", "1", "ENETUNREACH", foreignSource},
 	{"states6/CLOSE and bound/connect", "a.connect(*)", "E*", "ENETUNREACH", foreignSource},
 
+	// Raw sockets.
+	{"raw4/raw ICMP, filtered", "a.recv of a packet", "*00000000400100*", "*00004000400100*", "netstack sends an echo reply with Don't Fragment"},
+	{"raw6/raw, of protocol 253", "b.recv of a packet", "30 *", "22 *", "netstack takes protocol 253 of IPv6 for an extension header of 8 bytes"},
+
 	// Errors of ICMP.
 	{"wire*/an error about a segment that was never sent", "*", "*", "*", anySequence},
 	{"wire6/a narrow path while connecting", "a.getsockopt(IPV6_MTU)", "1500", "1400", "an attempt to connect learns of a narrow path at once: on Linux over IPv6 once it has succeeded"},
@@ -134,7 +138,19 @@ var ofOptions = []difference{
 	{"options/*4/IP_OPTIONS", "a.getsockopt(*)", "*", "*", ipOptionsSent},
 }
 
+// ofCases are of the option cases.
+var ofCases = []difference{
+	{"cases/unix-*", "a.*SO_MAX_PACING_RATE*", "*", "*ENOPROTOOPT", "AF_UNIX has no packets that could be paced"},
+	{"cases/unix-*", "a.setsockopt(SO_BINDTODEVICE, 6c6f)*", "ok*", "ENODEV*", "AF_UNIX has no devices"},
+	{"cases/unix-*", "a.getsockopt(SO_BINDTOIFINDEX)", "0", "ENOPROTOOPT", "AF_UNIX has no devices"},
+	{"cases/tcp4/accepted", "p.getsockopt(IP_MULTICAST_TTL)", "64", "1", acceptedNotes},
+	{"cases/tcp6/accepted", "p.getsockopt(IPV6_MULTICAST_HOPS)", "64", "1", acceptedNotes},
+	{"cases/tcp*/accepted", "p.getsockopt(TCP_MAXSEG)", "32768", "654*", "TCP_MAXSEG is the route's: Linux also counts a small receive buffer"},
+	{"cases/tcp*/accepted", "p.getsockopt(TCP_WINDOW_CLAMP)", "40000", "0", "Linux sets TCP_WINDOW_CLAMP from SO_RCVBUF: here it is only stored"},
+}
+
 const (
+	acceptedNotes = "netstack does not tell the TTL or hop limit that a connection came with"
 	privilege     = "every process of user 0 has the privilege: the room of the kernel's sockets has it not over the first namespace"
 	ipOptionsSent = "netstack sends no IP options"
 )

@@ -35,7 +35,8 @@ func newOurs() (*ours, error) {
 				netip.MustParsePrefix(own6 + "/64"),
 			},
 		}},
-		Cred: endpoint.Cred{Pid: int32(os.Getpid())},
+		RawProtocols: []int{253, experiment},
+		Cred:         endpoint.Cred{Pid: int32(os.Getpid())},
 	})
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package differ
 
 import (
+	"slices"
 	"strings"
 
 	"usersock/stack/endpoint"
@@ -14,7 +15,10 @@ func (s *script) receiver(name string) *sock {
 }
 
 // datagramSequences are about UDP over lo.
-var datagramSequences = []sequence{
+var datagramSequences = slices.Concat(datagramCalls, datagramPorts)
+
+// datagramCalls are about sending, receiving, and connections.
+var datagramCalls = []sequence{
 	{name: "fresh", run: func(s *script) {
 		a := s.datagram("a")
 		a.send("x", 0)
@@ -88,6 +92,13 @@ var datagramSequences = []sequence{
 		b.recv(9, 0)
 		a.sendto("gone", b.addr(), 0)
 		b.recv(0, 0)
+		b.recv(9, 0)
+	}},
+	{name: "peek into no room", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		a.sendto("one", b.addr(), 0)
+		b.recv(0, peek)
+		b.recv(0, peek|trunc)
 		b.recv(9, 0)
 	}},
 	{name: "peek", run: func(s *script) {
@@ -395,6 +406,22 @@ var datagramSequences = []sequence{
 		a.sendto(" three", b.addr(), 0)
 		b.recv(99, 0)
 	}},
+	{name: "more without an address", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		a.send("nobody", more)
+		a.sendto("one", b.addr(), more)
+		a.send(" two", more)
+		b.recv(99, 0)
+		a.send(" three", 0)
+		b.recv(99, 0)
+		a.set(udpCork, 1)
+		a.sendto("four", b.addr(), 0)
+		a.sendto(" five", b.addr(), 0)
+		b.recv(99, 0)
+		a.set(udpCork, 0)
+		b.recv(99, 0)
+		a.send("nobody", more)
+	}},
 	{name: "cork", run: func(s *script) {
 		a, b := s.datagram("a"), s.receiver("b")
 		a.connect(b.addr())
@@ -412,71 +439,6 @@ var datagramSequences = []sequence{
 		a.send("never", more)
 		a.close()
 		b.recv(9, 0)
-	}},
-	{name: "two sockets of one port", run: func(s *script) {
-		a, b, c := s.datagram("a"), s.datagram("b"), s.datagram("c")
-		a.set(soReuseaddr, 1)
-		b.set(soReuseaddr, 1)
-		a.bind(s.lo(0))
-		b.bind(a.addr())
-		c.sendto("to the later", a.addr(), 0)
-		b.recv(20, 0)
-		b.close()
-		c.sendto("to the one left", a.addr(), 0)
-		a.recv(20, 0)
-	}},
-	{name: "the more special socket receives", run: func(s *script) {
-		a, b, c := s.datagram("a"), s.datagram("b"), s.datagram("c")
-		a.set(soReuseaddr, 1)
-		b.set(soReuseaddr, 1)
-		a.bind(s.any(0))
-		b.bind(s.lo(a.addr().Port))
-		c.sendto("special", b.addr(), 0)
-		a.recv(20, 0)
-		b.recv(20, 0)
-		b.connect(s.lo(9))
-		c.sendto("wild", s.lo(a.addr().Port), 0)
-		a.recv(20, 0)
-		b.recv(20, 0)
-	}},
-	{name: "broadcast without leave", run: func(s *script) {
-		if s.af == endpoint.AF_INET6 {
-			return
-		}
-		a := s.datagram("a")
-		a.sendto("x", at("255.255.255.255", 9), 0)
-		a.connect(at("255.255.255.255", 9))
-		a.sendto("x", at("192.0.2.255", 9), 0)
-		a.connect(at("192.0.2.255", 9))
-		a.sendto("x", at("127.255.255.255", 9), 0)
-		a.set(soBroadcast, 1)
-		a.sendto("x", at("192.0.2.255", 9), 0)
-		a.sendto("x", at("127.255.255.255", 9), 0)
-		a.connect(at("192.0.2.255", 9))
-		a.peername()
-		a.sockname()
-	}},
-	{name: "multicast", run: func(s *script) {
-		if s.af == endpoint.AF_INET6 {
-			return
-		}
-		join := option{"IP_ADD_MEMBERSHIP", endpoint.IPPROTO_IP, endpoint.IP_ADD_MEMBERSHIP}
-		leave := option{"IP_DROP_MEMBERSHIP", endpoint.IPPROTO_IP, endpoint.IP_DROP_MEMBERSHIP}
-		out := option{"IP_MULTICAST_IF", endpoint.IPPROTO_IP, endpoint.IP_MULTICAST_IF}
-		group := []byte{224, 0, 0, 251, 127, 0, 0, 1}
-		a, b := s.datagram("a"), s.datagram("b")
-		b.bind(s.any(0))
-		b.setBytes(join, group)
-		b.setBytes(join, group)
-		b.setBytes(join, []byte{127, 0, 0, 1, 127, 0, 0, 1})
-		b.setBytes(join, group[:4])
-		a.setBytes(out, []byte{127, 0, 0, 1})
-		a.sendto("to the group", at("224.0.0.251", b.addr().Port), 0)
-		b.recv(20, 0)
-		b.setBytes(leave, group)
-		b.setBytes(leave, group)
-		a.sendto("nobody", at("224.0.0.251", b.addr().Port), 0)
-		b.recv(20, 0)
 	}},
 	{name: "dup", run: func(s *script) {
 		a, b := s.datagram("a"), s.receiver("b")

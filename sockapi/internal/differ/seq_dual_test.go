@@ -1,6 +1,10 @@
 package differ
 
-import "usersock/stack/endpoint"
+import (
+	"strings"
+
+	"usersock/stack/endpoint"
+)
 
 func mapped(port uint16) endpoint.Addr { return at("::ffff:127.0.0.1", port) }
 
@@ -188,6 +192,15 @@ var dualSequences = []sequence{
 		a.connect(unspec)
 		a.sockname()
 		a.peername()
+	}},
+	{name: "a datagram as long as can be over the mapped address", run: func(s *script) {
+		b := s.open("b", endpoint.AF_INET, endpoint.SOCK_DGRAM, 0)
+		b.bind(at("127.0.0.1", 0))
+		a := s.datagram("a")
+		a.connect(mapped(b.addr().Port))
+		a.send(strings.Repeat("x", 65508), 0)
+		a.send(strings.Repeat("x", 65507), 0)
+		b.recv(70000, 0)
 	}},
 	{name: "a datagram refused over the mapped address", run: func(s *script) {
 		a := s.datagram("a")

@@ -26,6 +26,13 @@ var streamData = []sequence{
 		c.errno()
 		c.shutdown(5)
 	}},
+	{name: "connected, the accepted side", run: func(s *script) {
+		c, p := s.pair()
+		p.connect(c.addr())
+		p.bind(s.lo(0))
+		p.listen(1)
+		p.accept("x")
+	}},
 	{name: "peek", run: func(s *script) {
 		c, p := s.pair()
 		p.recv(4, peek)
@@ -293,25 +300,6 @@ var streamData = []sequence{
 		a.listen(1)
 		b.connect(l.addr())
 		b.sockname()
-	}},
-	{name: "options of the accepted", run: func(s *script) {
-		l := s.stream("l")
-		l.set(soReuseaddr, 1)
-		l.set(soKeepalive, 1)
-		l.set(soPriority, 3)
-		l.set(tcpNodelay, 1)
-		l.set(tcpKeepidle, 11)
-		l.set(tcpUserTimeout, 5000)
-		l.linger(1, 6)
-		l.bind(s.lo(0))
-		l.listen(1)
-		c := s.stream("c")
-		c.connect(l.addr())
-		p := l.accept("p")
-		for _, o := range []option{soReuseaddr, soKeepalive, soPriority, tcpNodelay, tcpKeepidle, tcpUserTimeout} {
-			p.get(o)
-		}
-		p.getBytes(soLinger, 8)
 	}},
 	{name: "socketpair", run: func(s *script) {
 		s.socketpair("a", "b", s.af, endpoint.SOCK_STREAM, 0)

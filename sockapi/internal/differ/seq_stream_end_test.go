@@ -59,6 +59,33 @@ var streamEnds = []sequence{
 		a.errno()
 		a.sockname()
 	}},
+	{name: "refused from a bound port", run: func(s *script) {
+		a := s.stream("a")
+		a.bind(s.lo(0))
+		a.sockname()
+		closed := s.closedPort(endpoint.SOCK_STREAM)
+		a.connect(closed)
+		a.connect(closed)
+		a.sockname()
+		l := s.listener()
+		a.connect(l.addr())
+		a.connect(l.addr())
+		a.sockname()
+	}},
+	{name: "refused from a named port", run: func(s *script) {
+		port := freshPort()
+		s.nameIt(port, "named")
+		a := s.stream("a")
+		a.bind(s.lo(port))
+		closed := s.closedPort(endpoint.SOCK_STREAM)
+		a.connect(closed)
+		a.connect(closed)
+		a.sockname()
+		l := s.listener()
+		a.connect(l.addr())
+		a.connect(l.addr())
+		a.sockname()
+	}},
 	{name: "half close by the client", run: func(s *script) {
 		c, p := s.pair()
 		c.shutdown(wr)

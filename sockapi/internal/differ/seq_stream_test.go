@@ -24,6 +24,10 @@ func themes() []theme {
 		{"udp4", over("udp4", endpoint.AF_INET, endpoint.SOCK_DGRAM, datagramSequences)},
 		{"udp6", over("udp6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, datagramSequences)},
 		{"dual", over("dual", endpoint.AF_INET6, endpoint.SOCK_STREAM, slices.Concat(dualSequences, dualErrors))},
+		{"control4", over("control4", endpoint.AF_INET, endpoint.SOCK_DGRAM, ancillarySequences)},
+		{"control6", over("control6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, ancillarySequences)},
+		{"raw4", over("raw4", endpoint.AF_INET, endpoint.SOCK_RAW, rawSequences)},
+		{"raw6", over("raw6", endpoint.AF_INET6, endpoint.SOCK_RAW, rawSequences)},
 		{"unix-stream", over("unix-stream", endpoint.AF_UNIX, endpoint.SOCK_STREAM, unixSequences)},
 		{"unix-seqpacket", over("unix-seqpacket", endpoint.AF_UNIX, endpoint.SOCK_SEQPACKET, unixSequences)},
 		{"unix-dgram", over("unix-dgram", endpoint.AF_UNIX, endpoint.SOCK_DGRAM, unixSequences)},
@@ -53,6 +57,7 @@ func themes() []theme {
 			over("urgent/unix-dgram", endpoint.AF_UNIX, endpoint.SOCK_DGRAM, urgentSequences))},
 		{"groups", groupSequences()},
 		{"accepted", acceptedSequences},
+		{"cases", caseSequences()},
 	}
 }
 
