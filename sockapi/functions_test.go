@@ -59,7 +59,7 @@ func TestCreateConnectionSource(t *testing.T) {
 		if !ok {
 			t.Fatal(name)
 		}
-		for port, source := range map[int]InetAddr{0: {"", 0}, 5555: {"", 5555}} {
+		for port, source := range map[int]InetAddr{0: {"", 0}, 5550 + to.Family(): {"", 5550 + to.Family()}} {
 			s, err := a.CreateConnection(target, Forever, source)
 			if err != nil {
 				t.Errorf("to %v from %v: %v", target, source, err)
