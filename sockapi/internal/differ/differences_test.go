@@ -158,7 +158,6 @@ const (
 // ofGenerated are differences that generated sequences come across; in is the
 // family and the type.
 var ofGenerated = []difference{
-	{"AF_INET*/SOCK_STREAM", "*.send*", "* {*:IN|OUT|ERR|HUP|RDHUP}", "*", "a connection that is shut down both ways with bytes unread takes what comes after: Linux resets it"},
 	{"AF_INET*/SOCK_STREAM", "*.bind(*)", "EADDRINUSE", "ok", "netstack lets a socket with SO_REUSEPORT bind to a port that connect picked for one without"},
 }
 

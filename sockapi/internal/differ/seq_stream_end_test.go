@@ -141,6 +141,56 @@ var streamEnds = []sequence{
 		p.errno()
 		c.errno()
 	}},
+	{name: "closed both ways with bytes unread", run: func(s *script) {
+		c, p := s.pair()
+		p.send("early", 0)
+		c.shutdown(rdwr)
+		c.recv(2, peek)
+		c.recv(0, 0)
+		c.recv(2, 0)
+		c.recv(1, trunc)
+		p.recv(1, 0)
+		p.send("late", 0)
+		c.recv(1, 0)
+		c.recv(9, 0)
+		c.recv(9, 0)
+		c.recv(9, 0)
+		p.errno()
+	}},
+	{name: "closed both ways with bytes unread, that are read", run: func(s *script) {
+		c, p := s.pair()
+		c.set(soPeekOff, 1)
+		p.send("early", 0)
+		c.shutdown(wr)
+		c.shutdown(rd)
+		c.recv(2, peek)
+		c.recv(2, peek)
+		c.recv(2, peek)
+		c.recv(9, 0)
+		c.recv(9, 0)
+		p.shutdown(wr)
+		c.recv(9, 0)
+		c.state()
+	}},
+	{name: "closed both ways with bytes unread, then closed", run: func(s *script) {
+		c, p := s.pair()
+		p.send("early", 0)
+		c.shutdown(rd)
+		c.shutdown(wr)
+		p.recv(1, 0)
+		c.close()
+		p.send("x", 0)
+		p.recv(1, 0)
+	}},
+	{name: "closed both ways with bytes unread, then disconnected", run: func(s *script) {
+		c, p := s.pair()
+		p.send("early", 0)
+		c.shutdown(rdwr)
+		c.connect(unspec)
+		c.recv(1, 0)
+		c.recv(1, 0)
+		p.recv(1, 0)
+	}},
 	{name: "shut for reading", run: func(s *script) {
 		c, p := s.pair()
 		p.send("before", 0)

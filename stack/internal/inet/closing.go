@@ -72,6 +72,9 @@ func (t *tcpEndpoint) Close() error {
 		t.p.closing.add(t, linger.Enabled && linger.Timeout > 0)
 		t.uncork(raw)
 	}
+	if t.unread.Load().size() > 0 && !ended(raw.EndpointState()) {
+		raw.Abort() // bytes are left unread
+	}
 	raw.Close()
 	if next := t.next.Swap(nil); next != nil {
 		next.Close()

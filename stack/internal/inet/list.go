@@ -183,6 +183,9 @@ func (t *tcpEndpoint) info(raw *tcp.Endpoint) endpoint.SocketInfo {
 	if local, err := t.LocalAddr(); err == nil {
 		info.Local = local
 	}
+	if info.RecvQ != endpoint.Unknown {
+		info.RecvQ += t.unread.Load().size()
+	}
 	return info
 }
 

@@ -1,6 +1,7 @@
 package inet
 
 import (
+	"bytes"
 	"sync"
 	"testing"
 
@@ -52,6 +53,51 @@ func TestListenerShutdown(t *testing.T) {
 	wantErrno(t, "shutdown", l.Shutdown(endpoint.SHUT_WR), endpoint.ENOTCONN)
 	if e := l.Ready(endpoint.In); e&endpoint.Hup == 0 {
 		t.Errorf("after SHUT_WR too: %v, want hang-up", e)
+	}
+}
+
+// A reader gets the bytes in order also when the connection is shut down both
+// ways meanwhile, with bytes unread.
+func TestShutdownWhileRead(t *testing.T) {
+	p := newProtocols(t, true, false)
+	data := make([]byte, 1<<20)
+	for i := range data {
+		data[i] = byte(i * 7 >> 3)
+	}
+	for range 50 {
+		c, peer := pair(t, p, lo4)
+		var work sync.WaitGroup
+		work.Go(func() { _, _ = peer.send(data) })
+		got := make(chan int, 1)
+		work.Go(func() {
+			off, buf := 0, make([]byte, 1000)
+			for {
+				c.await(endpoint.In)
+				r, err := c.Recv(endpoint.RecvRequest{Bufs: [][]byte{buf}})
+				if err == endpoint.EAGAIN {
+					continue
+				}
+				if err != nil || r.N == 0 {
+					got <- off
+					return
+				}
+				if !bytes.Equal(buf[:r.N], data[off:off+r.N]) {
+					t.Errorf("wrong bytes after %d", off)
+					got <- off
+					return
+				}
+				off += r.N
+			}
+		})
+		for in := 0; in < 5000; in, _ = c.Queued() {
+		}
+		check(t, c.Shutdown(endpoint.SHUT_RDWR))
+		if <-got == 0 {
+			t.Error("nothing was received")
+		}
+		check(t, c.Close())
+		check(t, peer.Close())
+		work.Wait()
 	}
 }
 

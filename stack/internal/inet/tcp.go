@@ -20,9 +20,10 @@ import (
 // netstack endpoint itself may be replaced, see tcp_renew.go.
 type tcpEndpoint struct {
 	socket
-	raw   atomic.Pointer[tcp.Endpoint]
-	next  atomic.Pointer[tcp.Endpoint]      // what was bound after raw had ended; mostly nil
-	named atomic.Pointer[tcpip.FullAddress] // the name without a port of netstack's, see tcp_bind.go; nil at first
+	raw    atomic.Pointer[tcp.Endpoint]
+	next   atomic.Pointer[tcp.Endpoint]      // what was bound after raw had ended; mostly nil
+	named  atomic.Pointer[tcpip.FullAddress] // the name without a port of netstack's, see tcp_bind.go; nil at first
+	unread atomic.Pointer[unread]            // what netstack may not have any more; mostly nil
 	// drained is the netstack endpoint whose errors were moved to pending.
 	drained atomic.Pointer[tcp.Endpoint]
 	drainMu sync.Mutex // the turn of moving them, see drain

@@ -84,7 +84,8 @@ func (t *tcpEndpoint) Accept() (endpoint.Endpoint, endpoint.Addr, error) {
 	t.p.streams.add(c)
 	t.p.owners.put(c, nil, c.raw.Load())
 	if shut&flagShutWrite != 0 {
-		_ = ep.Shutdown(c.shutdownBelow(tcp.EndpointState(ep.State()), tcpip.ShutdownWrite))
+		raw := c.raw.Load()
+		_ = c.shutdownBelow(raw, raw.EndpointState(), tcpip.ShutdownWrite)
 	}
 	return c, c.socketAddr(peer), nil
 }

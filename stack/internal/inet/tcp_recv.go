@@ -27,16 +27,23 @@ func (t *tcpEndpoint) Recv(r endpoint.RecvRequest) (endpoint.Received, error) {
 	if peek {
 		off, _ = t.peekFrom()
 	}
+	if u := t.unread.Load(); u != nil {
+		return u.recv(raw, r, off)
+	}
 	if size == 0 {
 		return t.recvNothing(raw, off)
 	}
 	dst := t.p.destination(r.Bufs, size)
+	dst.moved = &t.unread
 	dst.discard = r.Flags&endpoint.MSG_TRUNC != 0
 	dst.pass = off
 	_, err := raw.Read(dst, tcpip.ReadOptions{Peek: peek})
 	n := dst.got
 	t.p.release(dst)
 	if err != nil {
+		if u := t.unread.Load(); u != nil {
+			return u.recv(raw, r, off) // moved during the call
+		}
 		return endpoint.Received{}, t.recvErrno(raw, err)
 	}
 	if n == 0 && off > 0 {

@@ -67,6 +67,7 @@ func (t *tcpEndpoint) disconnect() error {
 // was given.
 func (t *tcpEndpoint) dissolve(old *tcp.Endpoint) error {
 	t.peekOff.Store(0)
+	t.unread.Store(nil)
 	return t.renew(old, t.keepName(old), flagConnecting|flagConnected|flagDisconnecting|flagShutRead|flagShutWrite)
 }
 

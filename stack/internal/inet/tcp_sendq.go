@@ -94,7 +94,7 @@ func (t *tcpEndpoint) Queued() (in, out int) {
 	if err != nil {
 		return endpoint.Unknown, endpoint.Unknown
 	}
-	return in, unacknowledged(raw)
+	return in + t.unread.Load().size(), unacknowledged(raw)
 }
 
 // notSent is TCP_NOTSENT_LOWAT of one socket: it is writable, and Send takes

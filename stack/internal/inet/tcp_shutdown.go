@@ -44,14 +44,8 @@ func (t *tcpEndpoint) Shutdown(how int) error {
 	if flags&tcpip.ShutdownWrite != 0 {
 		t.uncork(raw)
 	}
-	tell := flags
-	if synchronized(state) || state == tcp.StateFinWait2 {
-		tell = t.shutdownBelow(state, flags)
-	}
-	if tell != 0 {
-		if err := raw.Shutdown(tell); err != nil {
-			return errno(err)
-		}
+	if err := t.shutdownBelow(raw, state, flags); err != nil {
+		return errno(err)
 	}
 	t.shut(flags)
 	return nil
@@ -68,16 +62,32 @@ func (t *tcpEndpoint) shut(flags tcpip.ShutdownFlags) {
 	t.tell(endpoint.In | endpoint.Out | endpoint.Hup | endpoint.RdHup)
 }
 
-// shutdownBelow is what to tell netstack of a shutdown of a connection. It would
-// reset one that is shut both ways with bytes unread, which Linux does not, and
-// has no use for the receiving direction before that.
-func (t *tcpEndpoint) shutdownBelow(state tcp.EndpointState, flags tcpip.ShutdownFlags) tcpip.ShutdownFlags {
-	read := flags&tcpip.ShutdownRead != 0 || t.has(flagShutRead)
-	write := flags&tcpip.ShutdownWrite != 0 || finished(state)
-	if in, _ := t.Queued(); read && write && in == 0 {
-		return flags | tcpip.ShutdownRead
+// shutdownBelow tells netstack of a shutdown of a connection. It has no use for
+// the receiving direction before both are shut, and then may have no byte unread.
+func (t *tcpEndpoint) shutdownBelow(raw *tcp.Endpoint, state tcp.EndpointState, flags tcpip.ShutdownFlags) tcpip.Error {
+	if state == tcp.StateSynRecv {
+		return raw.Shutdown(flags)
 	}
-	return flags &^ tcpip.ShutdownRead
+	if flags&tcpip.ShutdownWrite != 0 {
+		if err := raw.Shutdown(tcpip.ShutdownWrite); err != nil {
+			return err
+		}
+	} else if !finished(state) {
+		return nil
+	}
+	if flags&tcpip.ShutdownRead == 0 && !t.has(flagShutRead) {
+		return nil
+	}
+	switch state {
+	case tcp.StateEstablished, tcp.StateFinWait1, tcp.StateFinWait2:
+		t.takeUnread(raw)
+	default: // nothing more can come
+		if in, _ := t.Queued(); in > 0 {
+			return nil
+		}
+	}
+	_ = raw.Shutdown(tcpip.ShutdownRead) // an error: the connection is over meanwhile
+	return nil
 }
 
 // finished reports whether our FIN was sent or is to be.

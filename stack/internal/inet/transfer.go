@@ -1,6 +1,9 @@
 package inet
 
-import "io"
+import (
+	"io"
+	"sync/atomic"
+)
 
 // transfer is the other side of netstack's Read and Write: a source or a
 // destination of bytes made of several buffers. Each is used for one call and
@@ -18,7 +21,9 @@ type transfer struct {
 	discard bool
 	// pass lets Write pass over so many bytes first: SO_PEEK_OFF.
 	pass int
-	got  int // bytes copied, or discarded
+	// moved is where the bytes of a stream may have gone: then Write takes none.
+	moved *atomic.Pointer[unread]
+	got   int // bytes copied, or discarded
 }
 
 func (p *Protocols) source(bufs [][]byte, n int) *transfer {
@@ -59,6 +64,9 @@ func (t *transfer) Read(b []byte) (n int, err error) {
 
 // Write takes bytes that netstack hands out.
 func (t *transfer) Write(b []byte) (n int, err error) {
+	if t.moved != nil && t.moved.Load() != nil {
+		return 0, io.ErrShortWrite
+	}
 	want := len(b)
 	passed := min(t.pass, len(b))
 	t.pass -= passed
