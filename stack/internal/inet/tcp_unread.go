@@ -21,13 +21,19 @@ import (
 type unread struct {
 	t *tcpEndpoint
 
-	mu sync.Mutex // a leaf: it is taken under netstack's locks
-	b  []byte
+	mu    sync.Mutex // a leaf: it is taken under netstack's locks
+	b     []byte
+	whole bool // no more are moved
 }
 
-// takeUnread moves what netstack has to t.unread.
+// takeUnread moves what netstack has to t.unread. Who reads meanwhile is told to
+// try again, and hears from Shutdown when.
 func (t *tcpEndpoint) takeUnread(raw *tcp.Endpoint) {
-	_, _ = raw.Read(&unread{t: t}, tcpip.ReadOptions{})
+	u := &unread{t: t}
+	_, _ = raw.Read(u, tcpip.ReadOptions{})
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.whole = true
 }
 
 // Write is part of io.Writer, for netstack.
@@ -57,7 +63,11 @@ func (u *unread) recv(raw *tcp.Endpoint, r endpoint.RecvRequest, off int) (endpo
 	t, size, peek := u.t, r.Len(), r.Flags&endpoint.MSG_PEEK != 0
 	u.mu.Lock()
 	if len(u.b) <= off {
+		whole := u.whole
 		u.mu.Unlock()
+		if !whole {
+			return endpoint.Received{}, endpoint.EAGAIN
+		}
 		if over(raw) {
 			t.drain(raw)
 			return endpoint.Received{}, t.takePending()
