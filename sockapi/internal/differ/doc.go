@@ -9,6 +9,7 @@
 //	ours_test.go          ours
 //	script_test.go        a sequence while it is played, and what it writes down
 //	calls_test.go         the calls that it makes
+//	error_calls_test.go   those of sequences about errors
 //	golden_test.go        the kernel's answers in testdata/*.txt; the comparison
 //	differences_test.go   the differences that are known, each with its reason
 //	wire_test.go          a TCP peer that is scripted packet by packet

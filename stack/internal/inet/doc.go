@@ -19,8 +19,9 @@
 //     its network layer, its routes and its links. datagram_protocol.go is where
 //     packets come in, datagram_ports.go whose they are, datagram_recv.go and
 //     datagram_send.go move them, datagram_route.go knows routes and path MTUs
-//   - icmp_tap.go, datagram_error.go: errors, from the ICMP message to the
-//     error queue
+//   - icmp_tap.go, ip_protocol.go: errors, from the ICMP message, or the neighbour
+//     that does not answer; datagram_error.go, tcp_error.go: what they do to a
+//     socket; error_queue.go
 //   - multicast.go, udplite.go, ping.go, raw.go, raw_protocol.go: what is special
 //   - closing.go: what happens to a connection between Close and its last byte
 //   - list.go: the endpoints as ss(8) lists them

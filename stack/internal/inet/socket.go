@@ -64,10 +64,10 @@ const (
 	flagLowWater // SO_RCVLOWAT above 1
 	flagDontFrag // IPV6_DONTFRAG
 	flagInherit  // an option was set that accepted connections inherit
+	flagRecvErr4 // IP_RECVERR
+	flagRecvErr6 // IPV6_RECVERR
 
 	// Of datagram sockets.
-	flagRecvErr4   // IP_RECVERR
-	flagRecvErr6   // IPV6_RECVERR
 	flagFreeBind   // IP_FREEBIND or IPV6_FREEBIND, IP_TRANSPARENT or IPV6_TRANSPARENT
 	flagNoCheck6TX // UDP_NO_CHECK6_TX
 	flagNoCheck6RX // UDP_NO_CHECK6_RX
