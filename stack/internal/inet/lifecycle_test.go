@@ -370,23 +370,27 @@ func TestConnectFailed(t *testing.T) {
 	}
 }
 
-// A socket may be closed, disconnected and connected anew by several
-// goroutines at once: nothing is left open.
+// A socket may be closed, disconnected, bound and connected anew by several
+// goroutines at once: nothing is left open, and no port is left taken.
 func TestRenewRaces(t *testing.T) {
 	p := newProtocols(t, true, true)
 	l := open(t, p, endpoint.AF_INET, endpoint.SOCK_STREAM)
 	check(t, l.Bind(inet(lo4, 0)))
 	check(t, l.Listen(4096))
 	dead := inet(lo4, 9)
-	for range 200 {
+	for n := range 200 {
 		ep, err := p.Family(endpoint.AF_INET).Open(endpoint.Request{Type: endpoint.SOCK_STREAM})
 		check(t, err)
 		ep.Notify(newWaker())
+		check(t, ep.SetOption(endpoint.SOL_SOCKET, endpoint.SO_LINGER, append(intData(1), intData(0)...)))
+		own := inet(lo4, uint16(5000+n))
 		var wg sync.WaitGroup
 		for _, f := range []func(){
 			func() { _ = ep.Connect(dead); ep.Ready(endpoint.In); _ = ep.Connect(l.local()) },
 			func() { _ = ep.Connect(endpoint.Addr{}) },
 			func() { _ = ep.Connect(l.local()); _, _ = ep.Send(endpoint.Message{Bufs: [][]byte{{1}}}) },
+			func() { _ = ep.Bind(own); _ = ep.Shutdown(endpoint.SHUT_RD); _ = ep.Bind(own) },
+			func() { _ = ep.Listen(1); _ = ep.Shutdown(endpoint.SHUT_RDWR); _ = ep.Bind(inet(lo4, 0)) },
 			func() { _, _ = ep.LocalAddr(); _ = ep.Close() },
 		} {
 			wg.Add(1)
@@ -399,5 +403,10 @@ func TestRenewRaces(t *testing.T) {
 		if s := ep.(*tcpEndpoint).raw.Load().EndpointState(); s == tcp.StateInitial || s == tcp.StateBound || s == tcp.StateListen {
 			t.Fatalf("state %v after Close", s)
 		}
+		if ep.(*tcpEndpoint).next.Load() != nil {
+			t.Fatal("a successor is left after Close")
+		}
+		again := open(t, p, endpoint.AF_INET, endpoint.SOCK_STREAM)
+		check(t, again.Bind(own))
 	}
 }

@@ -2,6 +2,7 @@ package inet
 
 import (
 	"errors"
+	"weak"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -78,6 +79,7 @@ func (t *tcpEndpoint) renew(old *tcp.Endpoint, at tcpip.FullAddress, forget uint
 		return nil
 	}
 	old.Close()
+	t.p.aborted.Delete(weak.Make(old))
 	raw := t.next.Swap(nil)
 	if raw != nil {
 		t.copyOptions(raw, old)
