@@ -153,7 +153,7 @@ func TestSnapshotOfSockets(t *testing.T) {
 		"tcp LISTEN 1 5 192.0.2.2:80 0.0.0.0:* users:((pid=101)) uid:1000 ino:1",
 		"tcp ESTAB 5 0 192.0.2.2:80 192.0.2.1:4001 users:((pid=101)) uid:1000 ino:2",
 		"tcp ESTAB 0 0 192.0.2.2:80 192.0.2.1:4002 ino:0",
-		"udp UNCONN 5 0 0.0.0.0:53 0.0.0.0:* users:((pid=101)) uid:1000 ino:7",
+		"udp UNCONN 1664 0 0.0.0.0:53 0.0.0.0:* users:((pid=101)) uid:1000 ino:7",
 		"udp UNCONN 0 0 0.0.0.0%eth0:540 0.0.0.0:* users:((pid=101)) uid:1000 ino:9",
 		"tcp LISTEN 1 7 *:81 *:* users:((pid=101)) uid:1000 ino:3",
 		"tcp LISTEN 0 7 [::]:82 [::]:* users:((pid=101)) uid:1000 ino:4",
@@ -230,7 +230,7 @@ func TestSnapshotOfTrouble(t *testing.T) {
 	for _, want := range []string{
 		"tcp SYN-SENT 0 1 192.0.2.1:4001 192.0.2.9:80 users:((pid=1)) ino:1",
 		"tcp LISTEN - 1 127.0.0.1:80 0.0.0.0:* users:((pid=1)) ino:2",
-		"udp UNCONN 1000 0 127.0.0.1:53 0.0.0.0:* users:((pid=1)) ino:4 skmem:(d",
+		"udp UNCONN 6912 0 127.0.0.1:53 0.0.0.0:* users:((pid=1)) ino:4 skmem:(d",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no line %q in\n%s", want, text)

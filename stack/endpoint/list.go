@@ -30,9 +30,9 @@ type SocketInfo struct {
 
 	// RecvQ and SendQ are, for a listener, how many connections wait to be
 	// accepted and the backlog; else the bytes that wait to be received, and those
-	// sent that the peer has not yet acknowledged or read. Of datagrams RecvQ is the
-	// first one's length; of AF_UNIX SendQ is memory, as on Linux. [Unknown] where
-	// the family cannot tell.
+	// sent that the peer has not yet acknowledged or read. Of datagrams both are
+	// memory, and SendQ is what no link has taken yet; of AF_UNIX SendQ is memory, as
+	// on Linux. [Unknown] where the family cannot tell.
 	RecvQ, SendQ int
 
 	// ID is the number that SO_COOKIE gives: no other endpoint of the stack has

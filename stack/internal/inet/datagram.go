@@ -35,8 +35,8 @@ type datagram struct {
 	errs   errorQueue
 	groups memberships
 
-	inFlight atomic.Int64 // bytes of packets that no link has taken yet
-	full     atomic.Bool  // a Send got EAGAIN
+	inFlight atomic.Int64 // what packets that no link has taken yet take of SO_SNDBUF
+	full     atomic.Bool  // somebody was told that there is no room
 
 	routeMu sync.Mutex
 	route   knownRoute
@@ -256,7 +256,7 @@ func (d *datagram) Ready(want endpoint.Events) endpoint.Events {
 	if !d.in.empty() || state != stateOpen {
 		e |= endpoint.In
 	}
-	if d.inFlight.Load() < d.ops.GetSendBufferSize() {
+	if d.writable() {
 		e |= endpoint.Out
 	}
 	if flags&flagShutRead != 0 {
@@ -267,6 +267,18 @@ func (d *datagram) Ready(want endpoint.Events) endpoint.Events {
 	}
 	return e & (want | endpoint.Always)
 }
+
+// writable is sock_writeable of Linux: half of SO_SNDBUF is free. If not, an
+// event is to come.
+func (d *datagram) writable() bool {
+	if d.halfFree() {
+		return true
+	}
+	d.full.Store(true)
+	return d.halfFree()
+}
+
+func (d *datagram) halfFree() bool { return 2*d.inFlight.Load() < d.ops.GetSendBufferSize() }
 
 // Queued implements endpoint.Endpoint: the length of the next datagram, and the
 // memory of those that no link has taken yet.

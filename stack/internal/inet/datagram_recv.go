@@ -18,6 +18,7 @@ type received struct {
 	buffer *gvstack.PacketBuffer // holds a reference; nil: no packet
 	at     time.Time             // when it came; zero if no option wanted that
 	peeked bool                  // empty, and a peek has seen it: see SO_PEEK_OFF
+	cost   int32                 // what it takes of SO_RCVBUF
 }
 
 // receiveQueue is a ring of packets.
@@ -26,22 +27,22 @@ type receiveQueue struct {
 	ring   []received
 	head   int
 	count  int
-	bytes  int // charged for what waits
+	bytes  int // what waits takes of SO_RCVBUF
 	lost   uint32
 	closed bool
 }
 
-// Linux charges a datagram with its buffer and the description of it.
-const packetCharge = 512
-
-// push adds a packet and keeps a reference to it, unless the queue is full.
-func (q *receiveQueue) push(pkt *gvstack.PacketBuffer, at time.Time, size, limit int) bool {
+// push adds a packet and keeps a reference to it, unless it has no room. There is
+// always room for one; whole says that there is for another only if all of it
+// fits (UDP, __udp_enqueue_schedule_skb of Linux), else as long as any room is left
+// (__sock_queue_rcv_skb).
+func (q *receiveQueue) push(pkt *gvstack.PacketBuffer, at time.Time, cost, limit int, whole bool) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
 		return false
 	}
-	if q.bytes >= limit {
+	if whole && q.count > 0 && q.bytes+cost > limit || !whole && q.bytes >= limit {
 		q.lost++
 		return false
 	}
@@ -52,18 +53,17 @@ func (q *receiveQueue) push(pkt *gvstack.PacketBuffer, at time.Time, size, limit
 		}
 		q.ring, q.head = ring, 0
 	}
-	q.ring[(q.head+q.count)%len(q.ring)] = received{buffer: pkt.IncRef(), at: at}
+	q.ring[(q.head+q.count)%len(q.ring)] = received{buffer: pkt.IncRef(), at: at, cost: int32(cost)}
 	q.count++
-	q.bytes += size + packetCharge
+	q.bytes += cost
 	return true
 }
 
 // idleRing is how long an empty ring may stay.
 const idleRing = 64
 
-// pop takes the oldest packet out; its reference is the caller's. size is what
-// push was told.
-func (q *receiveQueue) pop(size func(*gvstack.PacketBuffer) int) received {
+// pop takes the oldest packet out; its reference is the caller's.
+func (q *receiveQueue) pop() received {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.count == 0 {
@@ -73,7 +73,7 @@ func (q *receiveQueue) pop(size func(*gvstack.PacketBuffer) int) received {
 	q.ring[q.head] = received{}
 	q.head = (q.head + 1) % len(q.ring)
 	q.count--
-	q.bytes -= size(r.buffer) + packetCharge
+	q.bytes -= int(r.cost)
 	if q.count == 0 && len(q.ring) > idleRing {
 		q.ring, q.head = nil, 0
 	}
@@ -118,8 +118,8 @@ func (q *receiveQueue) empty() bool {
 	return q.count == 0
 }
 
-// charged returns what the waiting packets are charged with, and how many did
-// not fit since the queue was made.
+// charged returns what the waiting packets take, and how many had no room since
+// the queue was made.
 func (q *receiveQueue) charged() (bytes int, lost uint32) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -151,7 +151,8 @@ func (d *datagram) deliver(pkt *gvstack.PacketBuffer) {
 	if d.has(flagTimestamp | flagTimestampNS) {
 		at = d.p.clock.Now()
 	}
-	ok := d.in.push(pkt, at, d.length(pkt), int(d.ops.GetReceiveBufferSize()))
+	cost := d.packetCost(pkt.NetworkProtocolNumber, len(pkt.TransportHeader().Slice())+pkt.Data().Size())
+	ok := d.in.push(pkt, at, cost, int(d.ops.GetReceiveBufferSize()), d.kind.ports())
 	if d.kind == kindUDP {
 		if stats := d.p.stack.Stats().UDP; ok {
 			stats.PacketsReceived.Increment()
@@ -207,7 +208,7 @@ func (d *datagram) Recv(r endpoint.RecvRequest) (endpoint.Received, error) {
 	var pkt received
 	peek, off := r.Flags&endpoint.MSG_PEEK != 0, 0
 	if !peek {
-		pkt = d.in.pop(d.length)
+		pkt = d.in.pop()
 	} else if at, set := d.peekFrom(); set {
 		pkt, off = d.in.peekAt(at, d.length)
 	} else {

@@ -261,7 +261,11 @@ func (p *payload) skip() {
 // write makes one packet and hands it to netstack. No lock is held: the packet
 // may come back to this endpoint before it returns.
 func (d *datagram) write(r *gvstack.Route, b *binding, to tcpip.FullAddress, items *outgoing, data payload, df bool) error {
-	charge, err := d.charge(data.size)
+	size := data.size
+	if d.kind.ports() {
+		size += header.UDPMinimumSize
+	}
+	charge, err := d.charge(d.packetCost(r.NetProto(), size))
 	if err != nil {
 		return err
 	}
@@ -361,7 +365,7 @@ type charge struct {
 
 // charge takes room for a packet: EAGAIN if there is none, with an event to
 // come.
-func (d *datagram) charge(size int) (*charge, error) {
+func (d *datagram) charge(cost int) (*charge, error) {
 	if d.inFlight.Load() >= d.ops.GetSendBufferSize() {
 		d.full.Store(true)
 		if d.inFlight.Load() >= d.ops.GetSendBufferSize() {
@@ -369,7 +373,7 @@ func (d *datagram) charge(size int) (*charge, error) {
 		}
 	}
 	c := d.p.charges.Get().(*charge)
-	c.d, c.size = d, int64(size+packetCharge)
+	c.d, c.size = d, int64(cost)
 	d.inFlight.Add(c.size)
 	return c, nil
 }
@@ -380,7 +384,7 @@ func (c *charge) release() {
 	d.inFlight.Add(-c.size)
 	c.d = nil
 	d.p.charges.Put(c)
-	if d.full.Load() && d.inFlight.Load() < d.ops.GetSendBufferSize() {
+	if d.full.Load() && d.halfFree() {
 		d.full.Store(false)
 		d.tell(endpoint.Out)
 	}

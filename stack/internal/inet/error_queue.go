@@ -40,6 +40,9 @@ func (e *icmpError) queued() queuedError {
 	return q
 }
 
+// packetCharge is what an error takes of SO_RCVBUF besides its bytes.
+const packetCharge = 512
+
 // errorQueue holds errors that the application asked for.
 type errorQueue struct {
 	mu    sync.Mutex // a leaf

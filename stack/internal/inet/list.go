@@ -169,7 +169,8 @@ func (d *datagram) info() endpoint.SocketInfo {
 	if local, err := d.LocalAddr(); err == nil {
 		info.Local = local
 	}
-	info.RecvQ, info.SendQ = d.Queued()
+	info.RecvQ, _ = d.in.charged()
+	info.SendQ = clampInt(d.inFlight.Load())
 	info.Drops = uint64(d.in.drops())
 	return info
 }

@@ -57,7 +57,7 @@ func socketOptions() []option {
 			get: getBool(func(o target) bool { return o.ops().GetBroadcast() }),
 			set: setBool(func(o target, v bool) { o.ops().SetBroadcast(v) })},
 		{level: level, name: endpoint.SO_SNDBUF, symbol: "SO_SNDBUF", on: onAll,
-			note: "until it is set the size grows as needed; Linux's initial value is reported",
+			note: "a TCP socket's grows as needed until it is set; Linux's initial value is reported",
 			get: getInt(func(o target) int {
 				if o.tcp != nil && !o.has(flagSendBufSet) {
 					return tcpSendBuffer
@@ -69,7 +69,7 @@ func socketOptions() []option {
 				return nil
 			})},
 		{level: level, name: endpoint.SO_RCVBUF, symbol: "SO_RCVBUF", on: onAll,
-			note: "until it is set the size grows as needed; Linux's initial value is reported",
+			note: "a TCP socket's grows as needed until it is set; Linux's initial value is reported",
 			get: getInt(func(o target) int {
 				if o.tcp != nil && !o.has(flagRecvBufSet) {
 					return tcpRecvBuffer
