@@ -28,7 +28,7 @@ func (s *script) rawSocket(name string, proto int) *sock {
 // rawSequences are about sockets that have no port, and about UDP-Lite.
 var rawSequences = []sequence{
 	{name: "UDP-Lite, coverage of what is sent", run: func(s *script) {
-		a, b := s.lite()
+		a, b := s.litePair()
 		a.get(named("UDPLITE_SEND_CSCOV"))
 		b.get(named("UDPLITE_RECV_CSCOV"))
 		to := b.addr()
@@ -42,7 +42,7 @@ var rawSequences = []sequence{
 		}
 	}},
 	{name: "UDP-Lite, coverage of what is received", run: func(s *script) {
-		a, b := s.lite()
+		a, b := s.litePair()
 		a.set(named("UDPLITE_SEND_CSCOV"), 12)
 		for _, v := range []int{12, 13, 0} {
 			b.set(named("UDPLITE_RECV_CSCOV"), v)
@@ -51,7 +51,7 @@ var rawSequences = []sequence{
 		}
 	}},
 	{name: "UDP-Lite and UDP", run: func(s *script) {
-		a, b := s.lite()
+		a, b := s.litePair()
 		u := s.datagram("u")
 		u.set(named("UDPLITE_SEND_CSCOV"), 8)
 		u.bind(b.addr())
@@ -224,10 +224,9 @@ var rawSequences = []sequence{
 	}},
 }
 
-// lite are two sockets of UDP-Lite, of which b is bound.
-func (s *script) lite() (a, b *sock) {
-	a = s.open("a", s.af, endpoint.SOCK_DGRAM, endpoint.IPPROTO_UDPLITE)
-	b = s.open("b", s.af, endpoint.SOCK_DGRAM, endpoint.IPPROTO_UDPLITE)
+// litePair are two sockets of UDP-Lite, of which b is bound.
+func (s *script) litePair() (a, b *sock) {
+	a, b = s.lite("a"), s.lite("b")
 	b.bind(s.lo(0))
 	return a, b
 }

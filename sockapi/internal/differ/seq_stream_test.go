@@ -52,6 +52,8 @@ func themes() []theme {
 			over("control/unix-stream", endpoint.AF_UNIX, endpoint.SOCK_STREAM, controlSequences),
 			over("control/unix-seqpacket", endpoint.AF_UNIX, endpoint.SOCK_SEQPACKET, controlSequences),
 			over("control/unix-dgram", endpoint.AF_UNIX, endpoint.SOCK_DGRAM, controlSequences),
+			over("packet/udp4", endpoint.AF_INET, endpoint.SOCK_DGRAM, packetSequences),
+			over("packet/udp6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, packetSequences),
 			over("urgent/unix-stream", endpoint.AF_UNIX, endpoint.SOCK_STREAM, urgentSequences),
 			over("urgent/unix-seqpacket", endpoint.AF_UNIX, endpoint.SOCK_SEQPACKET, urgentSequences),
 			over("urgent/unix-dgram", endpoint.AF_UNIX, endpoint.SOCK_DGRAM, urgentSequences))},

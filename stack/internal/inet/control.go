@@ -2,6 +2,7 @@ package inet
 
 import (
 	"encoding/binary"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -12,24 +13,37 @@ import (
 
 // Ancillary data in the layout of Linux: ip(7), ipv6(7), socket(7).
 
-// checkSocketItem refuses an item of SOL_SOCKET. As on Linux descriptors and
-// credentials mean nothing to an inet socket and do not disturb it.
-func checkSocketItem(item *endpoint.Control) error {
-	if item.Type == endpoint.SCM_RIGHTS || item.Type == endpoint.SCM_CREDENTIALS {
+// checkSocketItem refuses an item of SOL_SOCKET, __sock_cmsg_send of Linux.
+// Descriptors and credentials mean nothing to an inet socket and do not disturb
+// it; a mark or a priority of one message has as little effect as the option.
+func (s *socket) checkSocketItem(item *endpoint.Control) error {
+	switch item.Type {
+	case endpoint.SCM_RIGHTS, endpoint.SCM_CREDENTIALS:
 		return nil
+	case endpoint.SO_MARK:
+		if !s.admin() {
+			return endpoint.EPERM
+		}
+		if len(item.Data) == 4 {
+			return nil
+		}
+	case endpoint.SO_PRIORITY:
+		if v, err := endpoint.Int(item.Data); err == nil && len(item.Data) == 4 {
+			return s.checkPriority(v)
+		}
 	}
 	return endpoint.EINVAL
 }
 
 // checkStreamControl refuses items that a TCP socket does not take. Those of
 // other levels than SOL_SOCKET are ignored, as on Linux.
-func checkStreamControl(items []endpoint.Control) error {
+func (s *socket) checkStreamControl(items []endpoint.Control) error {
 	for i := range items {
 		if items[i].Err != nil {
 			return items[i].Err
 		}
 		if items[i].Level == endpoint.SOL_SOCKET {
-			if err := checkSocketItem(&items[i]); err != nil {
+			if err := s.checkSocketItem(&items[i]); err != nil {
 				return err
 			}
 		}
@@ -45,14 +59,16 @@ type outgoing struct {
 	hops    int           // IP_TTL, IPV6_HOPLIMIT; valid with hasHops
 	segment int           // UDP_SEGMENT; valid with hasSegment
 
+	held                        bool // it was held back: MSG_MORE, UDP_CORK
 	hasTOS, hasHops, hasSegment bool
 	dontFrag, mayFrag           bool // IPV6_DONTFRAG on, off
 }
 
-// sendControl reads the items of one datagram to an address of net, as
-// ip_cmsg_send and ip6_datagram_send_ctl of Linux: what is unknown at a level of the
-// socket's is EINVAL, other levels are ignored.
-func (d *datagram) sendControl(items []endpoint.Control, net tcpip.NetworkProtocolNumber, out *outgoing) error {
+// sendControl reads the items of one datagram to an address, as ip_cmsg_send and
+// ip6_datagram_send_ctl of Linux: what is unknown at a level of the socket's is
+// EINVAL, other levels are ignored.
+func (d *datagram) sendControl(items []endpoint.Control, to tcpip.FullAddress, out *outgoing) error {
+	net := netOf(to.Addr)
 	for i := range items {
 		item := &items[i]
 		var err error
@@ -60,13 +76,13 @@ func (d *datagram) sendControl(items []endpoint.Control, net tcpip.NetworkProtoc
 		case item.Err != nil:
 			err = item.Err
 		case item.Level == endpoint.SOL_SOCKET:
-			err = checkSocketItem(item)
-		case item.Level == endpoint.SOL_UDP && item.Type == endpoint.UDP_SEGMENT && d.kind == kindUDP:
+			err = d.checkSocketItem(item)
+		case item.Level == endpoint.SOL_UDP && item.Type == endpoint.UDP_SEGMENT && d.kind.ports():
 			if len(item.Data) != 2 {
 				return endpoint.EINVAL
 			}
 			out.segment, out.hasSegment = int(binary.NativeEndian.Uint16(item.Data)), true
-		case item.Level == endpoint.SOL_UDP && d.kind == kindUDP:
+		case item.Level == endpoint.SOL_UDP && d.kind.ports():
 			err = endpoint.EINVAL
 		case net == header.IPv4ProtocolNumber && d.af == endpoint.AF_INET6 &&
 			item.Level == endpoint.SOL_IPV6 && item.Type == endpoint.IPV6_PKTINFO:
@@ -74,7 +90,7 @@ func (d *datagram) sendControl(items []endpoint.Control, net tcpip.NetworkProtoc
 		case item.Level == endpoint.SOL_IP && net == header.IPv4ProtocolNumber:
 			err = d.sendControl4(item, out)
 		case item.Level == endpoint.SOL_IPV6 && net == header.IPv6ProtocolNumber:
-			err = d.sendControl6(item, out)
+			err = d.sendControl6(item, to.NIC, out)
 		}
 		if err != nil {
 			return err
@@ -89,7 +105,7 @@ func (d *datagram) sendControl4(item *endpoint.Control, out *outgoing) error {
 		if len(item.Data) != 12 {
 			return endpoint.EINVAL
 		}
-		return d.packetInfo(binary.NativeEndian.Uint32(item.Data), item.Data[4:8], out)
+		return d.packetInfo4(binary.NativeEndian.Uint32(item.Data), item.Data[4:8], out)
 	case endpoint.IP_TTL:
 		v, err := endpoint.Int(item.Data)
 		if err != nil || v < 1 || v > 255 {
@@ -120,17 +136,14 @@ func (d *datagram) sendControl4(item *endpoint.Control, out *outgoing) error {
 	return nil
 }
 
-func (d *datagram) sendControl6(item *endpoint.Control, out *outgoing) error {
+// sendControl6 reads an item of IPv6. at is the interface of the destination.
+func (d *datagram) sendControl6(item *endpoint.Control, at tcpip.NICID, out *outgoing) error {
 	switch item.Type {
 	case endpoint.IPV6_PKTINFO, endpoint.IPV6_2292PKTINFO:
 		if len(item.Data) < 20 {
 			return endpoint.EINVAL
 		}
-		var addr []byte
-		if [16]byte(item.Data) != [16]byte{} {
-			addr = item.Data[:16]
-		}
-		return d.packetInfo(binary.NativeEndian.Uint32(item.Data[16:]), addr, out)
+		return d.packetInfo6(binary.NativeEndian.Uint32(item.Data[16:]), item.Data[:16], at, out)
 	case endpoint.IPV6_HOPLIMIT, endpoint.IPV6_2292HOPLIMIT:
 		v, err := endpoint.Int(item.Data)
 		if err != nil || len(item.Data) != 4 || v < -1 || v > 255 {
@@ -157,45 +170,55 @@ func (d *datagram) sendControl6(item *endpoint.Control, out *outgoing) error {
 
 // mappedPacketInfo is IPV6_PKTINFO with a datagram to an IPv4 address.
 func (d *datagram) mappedPacketInfo(data []byte, out *outgoing) error {
-	if len(data) < 20 {
+	if len(data) < 20 || !isMapped(tcpip.AddrFrom16Slice(data[:16])) {
 		return endpoint.EINVAL
 	}
-	var addr []byte
-	if a := tcpip.AddrFrom16Slice(data[:16]); isMapped(a) {
-		addr = data[12:16]
-	} else if [16]byte(data) != [16]byte{} {
-		return endpoint.EINVAL
-	}
-	return d.packetInfo(binary.NativeEndian.Uint32(data[16:]), addr, out)
+	return d.packetInfo4(binary.NativeEndian.Uint32(data[16:]), data[12:16], out)
 }
 
-// packetInfo checks a source: the interface exists, the address is one of the
-// stack's.
-func (d *datagram) packetInfo(nic uint32, addr []byte, out *outgoing) error {
+// packetInfo4 checks a source, as ip_route_output_key of Linux does: the address
+// is one of the stack's, on whatever interface, and the interface exists.
+func (d *datagram) packetInfo4(nic uint32, addr []byte, out *outgoing) error {
+	out.nic = tcpip.NICID(nic)
+	out.src = address4(addr)
+	if out.src.Len() != 0 {
+		if isMulticast(out.src) || out.src == header.IPv4Broadcast {
+			return endpoint.EINVAL
+		}
+		if !d.has(flagFreeBind) && d.p.stack.CheckLocalAddress(0, header.IPv4ProtocolNumber, out.src) == 0 {
+			return endpoint.ENETUNREACH // no route has that source
+		}
+	}
+	if nic != 0 && !d.p.stack.HasNIC(out.nic) {
+		return endpoint.ENODEV
+	}
+	return nil
+}
+
+// packetInfo6 is packetInfo4 for IPv6, where the address is one of the interface's
+// if that is named, by whatever: at is the destination's.
+func (d *datagram) packetInfo6(nic uint32, addr []byte, at tcpip.NICID, out *outgoing) error {
+	if at == 0 {
+		at = d.device(d.where.Load())
+	}
 	if out.nic = tcpip.NICID(nic); nic != 0 {
+		if at != 0 && at != out.nic {
+			return endpoint.EINVAL
+		}
 		if !d.p.stack.HasNIC(out.nic) {
 			return endpoint.ENODEV
 		}
-		if dev := d.device(d.where.Load()); dev != 0 && dev != out.nic && len(addr) == 16 {
-			return endpoint.EINVAL
-		}
+		at = out.nic
 	}
-	out.src = tcpip.AddrFromSlice(addr)
-	if len(addr) == 4 && [4]byte(addr) == [4]byte{} {
-		out.src = tcpip.Address{}
-	}
-	if out.src.Len() == 0 || d.has(flagFreeBind) {
+	if [16]byte(addr) == [16]byte{} {
 		return nil
 	}
-	at := out.nic
-	if len(addr) == 4 {
-		at = 0
+	out.src = tcpip.AddrFrom16Slice(addr)
+	if at == 0 && header.IsV6LinkLocalUnicastAddress(out.src) {
+		return endpoint.EINVAL
 	}
-	if d.p.stack.CheckLocalAddress(at, netOf(out.src), out.src) != 0 {
+	if d.has(flagFreeBind) || d.p.stack.CheckLocalAddress(out.nic, header.IPv6ProtocolNumber, out.src) != 0 {
 		return nil
-	}
-	if len(addr) == 4 {
-		return endpoint.ENETUNREACH // no route has that source
 	}
 	return endpoint.EINVAL
 }
@@ -207,6 +230,16 @@ func (d *datagram) wantsControl() bool {
 		o.GetReceiveOriginalDstAddress() || o.GetIPv6ReceivePacketInfo() || o.GetReceiveHopLimit() || o.GetReceiveTClass()
 }
 
+// arrival is what the options tell of a packet that came in.
+type arrival struct {
+	net         tcpip.NetworkProtocolNumber
+	nic         tcpip.NICID
+	dst         tcpip.Address
+	port        uint16
+	hops, class uint8
+	reply       tcpip.Address // ipi_spec_dst: the address to answer from
+}
+
 // recvControl makes the items that the socket's options ask for. wanted is
 // whether the caller has room for any; MSG_CTRUNC says that some were lost.
 func (d *datagram) recvControl(got *endpoint.Received, r received, wanted bool) {
@@ -215,73 +248,94 @@ func (d *datagram) recvControl(got *endpoint.Received, r received, wanted bool) 
 		got.Flags |= d.lostControl(r)
 		return
 	}
-	add := func(level, typ int, data []byte) {
-		got.Control = append(got.Control, endpoint.Control{Level: level, Type: typ, Data: data})
-	}
-	// The order of sock_recv_cmsgs, ip6_datagram_recv_common_ctl, ip_cmsg_recv
-	// and ip6_datagram_recv_specific_ctl.
-	if stamp := d.flags.Load() & (flagTimestamp | flagTimestampNS); stamp != 0 {
-		at := r.at
-		if at.IsZero() {
-			at = d.p.clock.Now() // it came before the option was set
-		}
-		if stamp&flagTimestampNS != 0 {
-			add(endpoint.SOL_SOCKET, endpoint.SCM_TIMESTAMPNS, timeWords(at.Unix(), int64(at.Nanosecond())))
-		} else {
-			add(endpoint.SOL_SOCKET, endpoint.SCM_TIMESTAMP, timeWords(at.Unix(), int64(at.Nanosecond()/1000)))
-		}
-	}
-	if d.has(flagDropCount) {
-		if lost := d.in.drops(); lost != 0 {
-			add(endpoint.SOL_SOCKET, endpoint.SO_RXQ_OVFL, intData(int(lost)))
-		}
-	}
 	pkt := r.buffer
 	_, dst := packetAddresses(pkt.NetworkProtocolNumber, pkt.NetworkHeader().Slice())
+	a := arrival{
+		net: pkt.NetworkProtocolNumber, nic: pkt.NICID, dst: dst,
+		hops: hopLimit(pkt), class: trafficClass(pkt),
+	}
+	if d.ops.GetReceivePacketInfo() || d.ops.GetIPv6ReceivePacketInfo() {
+		a.nic = d.p.homes().arrivedBy(pkt.NICID, dst)
+	}
+	if d.kind.ports() {
+		a.port = header.UDP(pkt.TransportHeader().Slice()).DestinationPort()
+	}
+	if a.net == header.IPv4ProtocolNumber && d.ops.GetReceivePacketInfo() {
+		a.reply = d.replyAddress(pkt, dst)
+	}
+	got.Control = d.stampItem(got.Control, r.at)
+	if d.has(flagDropCount) {
+		if lost := d.in.drops(); lost != 0 {
+			got.Control = append(got.Control, endpoint.Control{Level: endpoint.SOL_SOCKET, Type: endpoint.SO_RXQ_OVFL, Data: intData(int(lost))})
+		}
+	}
+	got.Control = d.packetItems(got.Control, &a)
+}
+
+// stampItem adds when a packet came, sock_recv_timestamp of Linux; without an at
+// that is now.
+func (d *datagram) stampItem(list []endpoint.Control, at time.Time) []endpoint.Control {
+	stamp := d.flags.Load() & (flagTimestamp | flagTimestampNS)
+	if stamp == 0 {
+		return list
+	}
+	if at.IsZero() {
+		at = d.p.clock.Now()
+	}
+	typ, sub := endpoint.SCM_TIMESTAMP, at.Nanosecond()/1000
+	if stamp&flagTimestampNS != 0 {
+		typ, sub = endpoint.SCM_TIMESTAMPNS, at.Nanosecond()
+	}
+	return append(list, endpoint.Control{Level: endpoint.SOL_SOCKET, Type: typ, Data: timeWords(at.Unix(), int64(sub))})
+}
+
+// packetItems adds the items about a packet, in the order of
+// ip6_datagram_recv_common_ctl, ip_cmsg_recv and ip6_datagram_recv_specific_ctl.
+func (d *datagram) packetItems(list []endpoint.Control, a *arrival) []endpoint.Control {
+	add := func(level, typ int, data []byte) {
+		list = append(list, endpoint.Control{Level: level, Type: typ, Data: data})
+	}
 	if d.af == endpoint.AF_INET6 && d.ops.GetIPv6ReceivePacketInfo() {
 		b := make([]byte, 20) // struct in6_pktinfo
-		if s := dst.AsSlice(); len(s) == 4 {
+		if s := a.dst.AsSlice(); len(s) == 4 {
 			b[10], b[11] = 0xff, 0xff
 			copy(b[12:], s)
 		} else {
 			copy(b, s)
 		}
-		binary.NativeEndian.PutUint32(b[16:], uint32(pkt.NICID))
+		binary.NativeEndian.PutUint32(b[16:], uint32(a.nic))
 		add(endpoint.SOL_IPV6, endpoint.IPV6_PKTINFO, b)
 	}
-	port := uint16(0)
-	if d.kind.ports() {
-		port = header.UDP(pkt.TransportHeader().Slice()).DestinationPort()
-	}
-	if pkt.NetworkProtocolNumber == header.IPv4ProtocolNumber {
+	original := d.ops.GetReceiveOriginalDstAddress() && d.kind.ports()
+	if a.net == header.IPv4ProtocolNumber {
 		if d.ops.GetReceivePacketInfo() {
 			b := make([]byte, 12) // struct in_pktinfo
-			binary.NativeEndian.PutUint32(b, uint32(pkt.NICID))
-			reply := d.replyAddress(pkt, dst)
-			copy(b[4:], reply.AsSlice())
-			copy(b[8:], dst.AsSlice())
+			binary.NativeEndian.PutUint32(b, uint32(a.nic))
+			copy(b[4:], a.reply.AsSlice())
+			copy(b[8:], a.dst.AsSlice())
 			add(endpoint.SOL_IP, endpoint.IP_PKTINFO, b)
 		}
 		if d.ops.GetReceiveTTL() {
-			add(endpoint.SOL_IP, endpoint.IP_TTL, intData(int(hopLimit(pkt))))
+			add(endpoint.SOL_IP, endpoint.IP_TTL, intData(int(a.hops)))
 		}
 		if d.ops.GetReceiveTOS() {
-			add(endpoint.SOL_IP, endpoint.IP_TOS, []byte{trafficClass(pkt)})
+			add(endpoint.SOL_IP, endpoint.IP_TOS, []byte{a.class})
 		}
-		if d.ops.GetReceiveOriginalDstAddress() && d.kind.ports() {
-			add(endpoint.SOL_IP, endpoint.IP_RECVORIGDSTADDR, sockaddrIn(dst, port))
+		if original {
+			add(endpoint.SOL_IP, endpoint.IP_RECVORIGDSTADDR, sockaddrIn(a.dst, a.port))
 		}
-		return
+		return list
 	}
 	if d.ops.GetReceiveHopLimit() {
-		add(endpoint.SOL_IPV6, endpoint.IPV6_HOPLIMIT, intData(int(hopLimit(pkt))))
+		add(endpoint.SOL_IPV6, endpoint.IPV6_HOPLIMIT, intData(int(a.hops)))
 	}
 	if d.ops.GetReceiveTClass() {
-		add(endpoint.SOL_IPV6, endpoint.IPV6_TCLASS, intData(int(trafficClass(pkt))))
+		add(endpoint.SOL_IPV6, endpoint.IPV6_TCLASS, intData(int(a.class)))
 	}
-	if d.ops.GetReceiveOriginalDstAddress() && d.kind.ports() {
-		add(endpoint.SOL_IPV6, endpoint.IPV6_RECVORIGDSTADDR, sockaddrIn6(dst, port, scopeOf(dst, pkt.NICID)))
+	if original {
+		add(endpoint.SOL_IPV6, endpoint.IPV6_RECVORIGDSTADDR, sockaddrIn6(a.dst, a.port, scopeOf(a.dst, a.nic)))
 	}
+	return list
 }
 
 // lostControl is MSG_CTRUNC if recvControl would make any item.

@@ -143,6 +143,11 @@ func (d *datagram) Connect(a endpoint.Addr) error {
 	if err := d.checkPeer(&fa, &d.ops); err != nil {
 		return err
 	}
+	if fa.NIC == 0 && header.IsV6LinkLocalMulticastAddress(fa.Addr) && d.device(d.where.Load()) == 0 {
+		if fa.NIC = tcpip.NICID(d.ip.group6.Load()); fa.NIC == 0 {
+			return endpoint.EINVAL
+		}
+	}
 	for {
 		if err := d.setPeer(fa); err != errMoved {
 			return err
@@ -158,8 +163,12 @@ func (d *datagram) setPeer(fa tcpip.FullAddress) error {
 	b := *old
 	fa = d.anyIsLoopback(fa, &b)
 	fa.Addr = unmap(fa.Addr)
+	dev := d.device(&b)
 	if fa.NIC == 0 {
-		fa.NIC = d.device(&b)
+		fa.NIC = dev
+	}
+	if dev != 0 && fa.NIC != dev {
+		return endpoint.EINVAL
 	}
 	r, err := d.findRoute(&b, fa, outgoing{})
 	if err != nil {
@@ -187,19 +196,44 @@ func (d *datagram) setPeer(fa tcpip.FullAddress) error {
 }
 
 // anyIsLoopback gives the unspecified address the meaning it has as a
-// destination on Linux: this host, by the address that the socket is bound to.
+// destination on Linux: this host.
 func (d *datagram) anyIsLoopback(fa tcpip.FullAddress, b *binding) tcpip.FullAddress {
 	switch {
 	case fa.Addr.Len() != 0 && fa.Addr != mappedAny:
-	case d.af == endpoint.AF_INET && b.local.Len() == header.IPv4AddressSize && !isMulticast(b.local):
-		fa.Addr = b.local
-	case d.af == endpoint.AF_INET, fa.Addr == mappedAny:
+	case d.af == endpoint.AF_INET:
+		fa.Addr = d.anyAddress(loopback4, b, outgoing{})
+	case fa.Addr == mappedAny:
 		fa.Addr = loopback4
 	default:
 		fa.Addr = header.IPv6Loopback
 	}
 	return fa
 }
+
+// anyAddress is where a datagram to any address of IPv4 goes: to the one that it
+// comes from, which is the item's, the one that the socket is bound to, or the
+// device's, ip_route_output_key. Otherwise it is usual.
+func (d *datagram) anyAddress(usual tcpip.Address, b *binding, items outgoing) tcpip.Address {
+	nic := items.nic
+	if nic == 0 {
+		nic = d.device(b)
+	}
+	switch {
+	case d.af != endpoint.AF_INET:
+	case items.src.Len() != 0:
+		return items.src
+	case b.local.Len() == header.IPv4AddressSize && !isMulticast(b.local):
+		return b.local
+	case nic != 0:
+		if main, err := d.p.stack.GetMainNICAddress(nic, header.IPv4ProtocolNumber); err == nil && main.Address.Len() != 0 {
+			return main.Address
+		}
+	}
+	return usual
+}
+
+// isAny reports whether an address is the unspecified one, not none at all.
+func isAny(a endpoint.Addr) bool { return !a.IsZero() && (!a.IP.IsValid() || a.IP.IsUnspecified()) }
 
 var loopback4 = tcpip.AddrFrom4([4]byte{127, 0, 0, 1})
 

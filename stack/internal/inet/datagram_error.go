@@ -47,9 +47,27 @@ func (d *datagram) icmpFailed(e *icmpError) {
 		case d.kind == kindRaw && d.has(flagHdrIncl):
 			q.data = e.packet
 		}
+		if d.has(flagTimestamp | flagTimestampNS) {
+			q.at = d.p.clock.Now()
+		}
 		d.errs.push(q, int(d.ops.GetReceiveBufferSize()))
 	} else if !hard || !d.where.Load().connected {
 		return
 	}
 	d.fail(e.errno)
+}
+
+// errorItems are the items that the options ask for, about the ICMP message that
+// brought an error; one of this host has a time alone.
+func (d *datagram) errorItems(e *queuedError) []endpoint.Control {
+	list := d.stampItem(nil, e.at)
+	if !e.icmp() {
+		return list
+	}
+	a := e.message
+	a.port = d.where.Load().port
+	if a.net == header.IPv6ProtocolNumber {
+		a.nic = d.p.homes().arrivedBy(a.nic, a.dst)
+	}
+	return d.packetItems(list, &a)
 }

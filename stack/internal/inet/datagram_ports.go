@@ -192,10 +192,16 @@ func (d *datagram) score(id *packetID) int {
 		score += 16 // Linux asks those that are bound to an address first
 	}
 	if b.connected {
-		if b.peer.Addr != id.remote || b.peer.Port != id.rport && d.kind.ports() {
+		if b.peer.Addr != id.remote {
 			return -1
 		}
-		score += 8
+		score += 4
+		if b.peer.Port != 0 && d.kind.ports() { // a peer without a port is any of its address
+			if b.peer.Port != id.rport {
+				return -1
+			}
+			score += 4
+		}
 	}
 	if dev := d.device(b); dev != 0 {
 		if dev != id.nic {

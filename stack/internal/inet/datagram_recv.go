@@ -200,7 +200,7 @@ func (d *datagram) Recv(r endpoint.RecvRequest) (endpoint.Received, error) {
 		return endpoint.Received{}, endpoint.EBADF
 	}
 	if r.Flags&endpoint.MSG_ERRQUEUE != 0 {
-		return d.recvError(&d.errs, r)
+		return d.recvError(&d.errs, r, d.errorItems)
 	}
 	if err := d.takePending(); err != nil {
 		return endpoint.Received{}, err

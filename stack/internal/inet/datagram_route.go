@@ -43,11 +43,8 @@ func (p *Protocols) Generation() uint64 { return p.generation.Load() }
 func (d *datagram) findRoute(b *binding, to tcpip.FullAddress, items outgoing) (*gvstack.Route, error) {
 	key := routeKey{nic: to.NIC, remote: to.Addr, local: b.local}
 	net := netOf(to.Addr)
-	if dev := d.device(b); dev != 0 {
-		if key.nic != 0 && key.nic != dev {
-			return nil, endpoint.EINVAL
-		}
-		key.nic = dev
+	if key.nic == 0 { // Send looks at the scope of an address first, whatever the device
+		key.nic = d.device(b)
 	}
 	if items.nic != 0 {
 		key.nic = items.nic
@@ -83,7 +80,15 @@ func (d *datagram) findRoute(b *binding, to tcpip.FullAddress, items outgoing) (
 		return r, nil
 	}
 	d.routeMu.Unlock()
-	r, err := d.p.stack.FindRoute(key.nic, key.local, key.remote, net, key.loop)
+	nic := key.nic
+	if !four {
+		if nic == 0 {
+			nic = d.p.scope(key.remote)
+		} else if !d.p.homes().leadsTo(nic, key.remote) {
+			return nil, endpoint.ENETUNREACH
+		}
+	}
+	r, err := d.p.stack.FindRoute(nic, key.local, key.remote, net, key.loop)
 	if err != nil {
 		return nil, d.noRoute(key, net, err)
 	}
@@ -118,6 +123,21 @@ func (d *datagram) toGroup(key *routeKey, four bool) {
 	if key.local.Len() == 0 {
 		key.local = source.addr
 	}
+}
+
+// scope is the interface that an IPv6 address without a scope leads to, if it needs
+// one or is a group: that of the oldest route on a link, as there is one of
+// fe80::/64 and one of ff00::/8 for each interface of Linux. 0 if there is none.
+func (p *Protocols) scope(a tcpip.Address) tcpip.NICID {
+	if !needsScopeAddress(a) && !header.IsV6MulticastAddress(a) {
+		return 0
+	}
+	for _, r := range p.stack.GetRouteTable() {
+		if header.IsV6LinkLocalUnicastAddress(r.Destination.ID()) {
+			return r.NIC
+		}
+	}
+	return 0
 }
 
 // noRoute turns an error of FindRoute into ip_route_output_flow's.

@@ -37,12 +37,13 @@ func (d *datagram) Send(m endpoint.Message) (int, error) {
 	if (m.Flags&endpoint.MSG_MORE != 0 || d.has(flagUserCork|flagMore)) && d.kind != kindPing {
 		return d.sendCorked(m)
 	}
-	return d.sendNow(m)
+	return d.sendNow(m, false)
 }
 
 // sendNow sends one datagram, with the checks of udp_sendmsg, ping_v4_sendmsg
-// and raw_sendmsg of Linux in their order.
-func (d *datagram) sendNow(m endpoint.Message) (int, error) {
+// and raw_sendmsg of Linux in their order. held says that it was held back, and
+// some of the checks made before.
+func (d *datagram) sendNow(m endpoint.Message, held bool) (int, error) {
 	size := m.Len()
 	if size > 0xffff {
 		return 0, endpoint.EMSGSIZE
@@ -57,10 +58,13 @@ func (d *datagram) sendNow(m endpoint.Message) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	var items outgoing
+	items := outgoing{held: held}
 	if len(m.Control) != 0 {
-		if err := d.sendControl(m.Control, netOf(to.Addr), &items); err != nil {
+		if err := d.sendControl(m.Control, to, &items); err != nil {
 			return 0, err
+		}
+		if isAny(m.To) {
+			to.Addr = d.anyAddress(to.Addr, b, items)
 		}
 	}
 	if b, err = d.autobind(); err != nil { // again: Connect may have taken the port away
@@ -108,11 +112,8 @@ func (d *datagram) destination(to endpoint.Addr, b *binding) (tcpip.FullAddress,
 	if d.kind == kindRaw && d.af == endpoint.AF_INET6 && fa.Port != 0 && fa.Port != b.port {
 		return fa, endpoint.EINVAL // the port stands for the protocol, rawv6_sendmsg
 	}
-	if err = d.checkPeer(&fa, &d.ops); err != nil {
-		if err == endpoint.EINVAL {
-			err = endpoint.ENETUNREACH // a link-local address without scope: Connect alone says EINVAL
-		}
-		return fa, err
+	if err = d.checkPeer(&fa, &d.ops); err != nil && err != endpoint.EINVAL {
+		return fa, err // EINVAL, a link-local address without scope, is for Connect alone
 	}
 	fa = d.anyIsLoopback(fa, b)
 	fa.Addr = unmap(fa.Addr)
@@ -132,11 +133,13 @@ func (d *datagram) sendOn(r *gvstack.Route, b *binding, to tcpip.FullAddress, it
 	if err != nil {
 		return err
 	}
-	if err := d.takePending(); err != nil {
-		return err
+	if !items.held {
+		if err := d.maySend(); err != nil {
+			return err
+		}
 	}
-	if d.has(flagShutWrite) {
-		return endpoint.EPIPE
+	if segment != 0 && d.kind == kindUDPLite {
+		return endpoint.EIO // udp_send_skb
 	}
 	if segment == 0 || size <= segment || d.kind != kindUDP {
 		return d.write(r, b, to, items, payload{bufs: bufs, size: size}, df)
@@ -151,6 +154,17 @@ func (d *datagram) sendOn(r *gvstack.Route, b *binding, to tcpip.FullAddress, it
 			return err
 		}
 		rest.skip()
+	}
+	return nil
+}
+
+// maySend is what sock_alloc_send_pskb of Linux looks at before it makes a packet.
+func (d *datagram) maySend() error {
+	if err := d.takePending(); err != nil {
+		return err
+	}
+	if d.has(flagShutWrite) {
+		return endpoint.EPIPE
 	}
 	return nil
 }
@@ -459,7 +473,10 @@ func (d *datagram) checkCork(m endpoint.Message) error {
 		return err
 	}
 	var items outgoing
-	return d.sendControl(m.Control, netOf(to.Addr), &items)
+	if err := d.sendControl(m.Control, to, &items); err != nil {
+		return err
+	}
+	return d.maySend()
 }
 
 // pushCorked sends the datagram that is held back, if there is one.
@@ -473,6 +490,6 @@ func (d *datagram) pushCorked() error {
 	d.corked = nil
 	d.set(flagMore, false)
 	d.corkMu.Unlock()
-	_, err := d.sendNow(endpoint.Message{Bufs: [][]byte{c.data}, To: c.to, Control: c.control})
+	_, err := d.sendNow(endpoint.Message{Bufs: [][]byte{c.data}, To: c.to, Control: c.control}, true)
 	return err
 }

@@ -3,6 +3,7 @@ package inet
 import (
 	"encoding/binary"
 	"sync"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -22,6 +23,9 @@ type queuedError struct {
 	offender tcpip.Address     // who complains; empty: this host
 	nic      tcpip.NICID
 	data     []byte // of the packet
+
+	at      time.Time // when it came; zero if no option wanted that
+	message arrival   // the ICMP message, if it came in one
 }
 
 // icmp reports whether the error came in a packet: it is in SO_ERROR as well.
@@ -33,6 +37,7 @@ func (e *icmpError) queued() queuedError {
 	q := queuedError{
 		errno: e.errno, origin: endpoint.SO_EE_ORIGIN_ICMP, typ: e.typ, code: e.code, info: e.info,
 		to: tcpip.FullAddress{NIC: e.nic, Addr: e.remote}, offender: e.offender, nic: e.nic, data: e.transport,
+		message: e.message,
 	}
 	if e.net == header.IPv6ProtocolNumber {
 		q.origin = endpoint.SO_EE_ORIGIN_ICMP6
@@ -110,9 +115,9 @@ func (s *socket) fail(e endpoint.Errno) {
 
 // recvError takes an error from a queue: Recv with MSG_ERRQUEUE, which MSG_PEEK
 // does not change. The bytes are those of the packet that caused it, and the
-// source address is where that was sent. ip_recv_error and ipv6_recv_error of
-// Linux.
-func (s *socket) recvError(q *errorQueue, r endpoint.RecvRequest) (endpoint.Received, error) {
+// source address is where that was sent. items makes what else is to be told of
+// the error, if anything. ip_recv_error and ipv6_recv_error of Linux.
+func (s *socket) recvError(q *errorQueue, r endpoint.RecvRequest, items func(*queuedError) []endpoint.Control) (endpoint.Received, error) {
 	e, next, more, ok := q.pop()
 	if !ok {
 		return endpoint.Received{}, endpoint.EAGAIN
@@ -141,7 +146,10 @@ func (s *socket) recvError(q *errorQueue, r endpoint.RecvRequest) (endpoint.Rece
 		got.Flags |= endpoint.MSG_CTRUNC
 		return got, nil
 	}
-	got.Control = []endpoint.Control{s.errorItem(&e)}
+	if items != nil {
+		got.Control = items(&e)
+	}
+	got.Control = append(got.Control, s.errorItem(&e))
 	return got, nil
 }
 

@@ -48,6 +48,7 @@ type icmpError struct {
 	packet         []byte        // what came back of it
 	transport      []byte        // the same, without its IP header
 	transportProto uint8
+	message        arrival
 }
 
 // HandlePacket implements stack.RawTransportEndpoint. Netstack calls it before
@@ -75,7 +76,9 @@ func (t *icmpTap) HandlePacket(pkt *gvstack.PacketBuffer) {
 		t.reply(pkt, src, dst, message)
 		return
 	}
-	e := icmpError{net: t.net, nic: pkt.NICID, offender: src}
+	e := icmpError{net: t.net, nic: pkt.NICID, offender: src, message: arrival{
+		net: t.net, nic: pkt.NICID, dst: dst, hops: hopLimit(pkt), class: trafficClass(pkt),
+	}}
 	if t.net == header.IPv4ProtocolNumber && !parseICMP4(message, &e) ||
 		t.net == header.IPv6ProtocolNumber && !parseICMP6(message, &e) {
 		return

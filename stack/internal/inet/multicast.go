@@ -243,7 +243,7 @@ func (p *Protocols) groupInterface(nic tcpip.NICID, by, group tcpip.Address) (tc
 		}
 		return nic, nil
 	}
-	r, err := p.stack.FindRoute(0, tcpip.Address{}, group, netOf(group), false)
+	r, err := p.stack.FindRoute(p.scope(group), tcpip.Address{}, group, netOf(group), false)
 	if err != nil {
 		return 0, endpoint.ENODEV
 	}

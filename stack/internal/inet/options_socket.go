@@ -111,8 +111,8 @@ func socketOptions() []option {
 			note: "interfaces have one queue; outside 0 to 6 it is EPERM but for uid 0",
 			get:  getInt(func(o target) int { return o.storedInt(level, endpoint.SO_PRIORITY, 0) }),
 			set: setInt(func(o target, v int) error {
-				if (v < 0 || v > 6) && !o.admin() {
-					return endpoint.EPERM
+				if err := o.checkPriority(v); err != nil {
+					return err
 				}
 				o.store(level, endpoint.SO_PRIORITY, v)
 				return nil
@@ -317,6 +317,14 @@ func socketOptions() []option {
 				return o.bindToDevice(v)
 			})},
 	}
+}
+
+// checkPriority is sk_set_prio_allowed of Linux.
+func (s *socket) checkPriority(v int) error {
+	if (v < 0 || v > 6) && !s.admin() {
+		return endpoint.EPERM
+	}
+	return nil
 }
 
 // ifNameSize is IFNAMSIZ, the terminating NUL included.

@@ -70,6 +70,7 @@ type Protocols struct {
 	rawSockets   func(endpoint.Cred) bool
 	seed         func() uint32 // of the choice among SO_REUSEPORT sockets, and of fragmentID
 	generation   atomic.Uint64 // of routes and addresses
+	known        atomic.Pointer[homes]
 	paths        pathTable
 	learnt       atomic.Bool   // anything ever got into paths
 	fragmentID   atomic.Uint32 // of packets that are cut here

@@ -203,7 +203,7 @@ func (s *socket) checkLocal(fa tcpip.FullAddress, ops *tcpip.SocketOptions) erro
 		}
 		return nil
 	}
-	if header.IsV6LinkLocalUnicastAddress(fa.Addr) {
+	if needsScopeAddress(fa.Addr) {
 		if fa.NIC == 0 {
 			fa.NIC = tcpip.NICID(ops.GetBindToDevice())
 		}

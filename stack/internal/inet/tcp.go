@@ -190,7 +190,7 @@ func (t *tcpEndpoint) Send(m endpoint.Message) (int, error) {
 		return 0, endpoint.EOPNOTSUPP
 	}
 	if len(m.Control) != 0 {
-		if bad := checkStreamControl(m.Control); bad != nil {
+		if bad := t.checkStreamControl(m.Control); bad != nil {
 			// Linux looks at them where it would send: not without a connection.
 			if _, err := t.Send(endpoint.Message{}); err != nil {
 				return 0, err

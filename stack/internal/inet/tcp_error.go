@@ -126,7 +126,7 @@ func (t *tcpEndpoint) recvQueued(r endpoint.RecvRequest) (endpoint.Received, err
 	if q == nil {
 		return endpoint.Received{}, endpoint.EAGAIN
 	}
-	return t.recvError(q, r)
+	return t.recvError(q, r, nil)
 }
 
 // abandon ends a netstack endpoint that is not connected yet, without a word
