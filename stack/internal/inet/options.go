@@ -188,6 +188,9 @@ func setOption(o target, level, name int, value []byte) error {
 		if level == endpoint.SOL_RAW && o.kind() == onRaw && o.af == endpoint.AF_INET6 && len(value) < 4 {
 			return endpoint.EINVAL // do_rawv6_setsockopt looks at the length first
 		}
+		if level == endpoint.SOL_TCP && o.tcp != nil && len(value) < 4 && name != endpoint.TCP_ULP && name != endpoint.TCP_FASTOPEN_KEY {
+			return endpoint.EINVAL // so does do_tcp_setsockopt, but for what is no int
+		}
 		return endpoint.ENOPROTOOPT
 	}
 	if err := row.set(o, value); err != nil {

@@ -67,7 +67,7 @@ func groupOptions() []option {
 				}
 				return g.leave(o)
 			}},
-		filterOption(four, endpoint.IP_MSFILTER, "IP_MSFILTER", onAll, target.msfilter),
+		filterOption(four, endpoint.IP_MSFILTER, "IP_MSFILTER", onAll, ipFilter),
 		filterOption(four, endpoint.MCAST_MSFILTER, "MCAST_MSFILTER", onAll, groupFilter(four)),
 		filterOption(six, endpoint.MCAST_MSFILTER, "MCAST_MSFILTER", onAll6, groupFilter(six)),
 	}
@@ -331,6 +331,8 @@ func (o target) setMulticastInterface(value []byte) error {
 		if !s.HasNIC(v.nic) {
 			return endpoint.EADDRNOTAVAIL
 		}
+	case v.addr == header.IPv4Broadcast: // netstack has it on every interface
+		return endpoint.EADDRNOTAVAIL
 	case v.addr.Len() != 0:
 		if v.nic = s.CheckLocalAddress(0, header.IPv4ProtocolNumber, v.addr); v.nic == 0 {
 			return endpoint.EADDRNOTAVAIL
@@ -347,10 +349,11 @@ func (o target) setMulticastInterface(value []byte) error {
 
 // filterLayout says where the parts of struct ip_msfilter or group_filter are.
 type filterLayout struct {
-	request groupRequest
 	mode    int // offset of the mode, with the number of sources behind it
 	sources int // offset of the sources
 	size    int // of one source
+	request func(value []byte, set bool) (groupRequest, error)
+	address func(b []byte) (tcpip.Address, error) // of a source
 }
 
 // Modes of a filter, RFC 3678.
@@ -359,61 +362,66 @@ const (
 	filterInclude = endpoint.MCAST_INCLUDE
 )
 
-// filterOption is an option that reads and writes a whole filter.
-func filterOption(level, name int, symbol string, on sockets, layout func(target, []byte) (filterLayout, error)) option {
-	address := func(l filterLayout, b []byte) (tcpip.Address, bool) {
-		if l.size == 4 {
-			return tcpip.AddrFrom4Slice(b[:4]), true
+// filterOption is an option that reads and writes a whole filter. What is wrong
+// is told in Linux's order: the lengths, the group, the mode, the interface.
+func filterOption(level, name int, symbol string, on sockets, l filterLayout) option {
+	locate := func(o target, value []byte, set bool, mode uint32) (tcpip.NICID, tcpip.Address, error) {
+		g, err := l.request(value, set)
+		switch {
+		case err != nil:
+			return 0, g.group, err
+		case !isMulticast(g.group), mode != filterInclude && mode != filterExclude:
+			return 0, g.group, endpoint.EINVAL
 		}
-		return storage(level, b)
+		nic := g.nic
+		if set || l.size == 4 { // struct ip_msfilter names it by address
+			nic, err = o.p.groupInterface(g.nic, g.by, g.group)
+		}
+		return nic, g.group, err
+	}
+	most := maxSources4
+	if level == endpoint.IPPROTO_IPV6 {
+		most = maxSources6
 	}
 	return option{
 		level: level, name: name, symbol: symbol, on: on,
 		note: "decides what is received; the network is asked for all sources",
 		set: func(o target, value []byte) error {
-			l, err := layout(o, value)
-			if err != nil {
-				return err
-			}
-			group := l.request.group
-			mode, count := int(binary.NativeEndian.Uint32(value[l.mode:])), binary.NativeEndian.Uint32(value[l.mode+4:])
-			if count > uint32(maxSources(group)) {
-				return endpoint.ENOBUFS
-			}
-			n := int(count)
-			if len(value) < l.sources+n*l.size || !isMulticast(group) || mode != filterInclude && mode != filterExclude {
+			if len(value) < l.sources {
 				return endpoint.EINVAL
 			}
-			nic, err := o.p.groupInterface(l.request.nic, l.request.by, group)
+			mode, count := binary.NativeEndian.Uint32(value[l.mode:]), binary.NativeEndian.Uint32(value[l.mode+4:])
+			n := int(min(count, uint32(most)+1))
+			switch {
+			case n > most:
+				return endpoint.ENOBUFS
+			case len(value) < l.sources+n*l.size:
+				return endpoint.EINVAL
+			}
+			nic, group, err := locate(o, value, true, mode)
 			if err != nil {
 				return err
 			}
 			var sources []tcpip.Address
 			for i := range n {
-				a, ok := address(l, value[l.sources+i*l.size:])
-				if !ok {
-					return endpoint.EINVAL
+				a, err := l.address(value[l.sources+i*l.size:])
+				if err != nil {
+					return err
 				}
 				sources = append(sources, a)
 			}
 			return o.groups().setFilter(o.p.stack, nic, group, mode == filterInclude, slices.Compact(sources))
 		},
 		get: func(o target, buf []byte) (int, error) {
-			l, err := layout(o, buf)
+			if len(buf) < l.sources {
+				return 0, endpoint.EINVAL
+			}
+			nic, group, err := locate(o, buf, false, filterInclude)
 			if err != nil {
 				return 0, err
 			}
-			if !isMulticast(l.request.group) {
-				return 0, endpoint.EINVAL
-			}
-			nic := l.request.nic
-			if l.size == 4 { // struct ip_msfilter names it by address
-				if nic, err = o.p.groupInterface(0, l.request.by, l.request.group); err != nil {
-					return 0, err
-				}
-			}
 			room := int(binary.NativeEndian.Uint32(buf[l.mode+4:]))
-			include, sources, err := o.groups().filter(nic, l.request.group)
+			include, sources, err := o.groups().filter(nic, group)
 			if err != nil {
 				return 0, err
 			}
@@ -434,30 +442,43 @@ func filterOption(level, name int, symbol string, on sockets, layout func(target
 	}
 }
 
-// msfilter reads the fixed part of struct ip_msfilter.
-func (o target) msfilter(value []byte) (l filterLayout, err error) {
-	if len(value) < 16 {
-		return l, endpoint.EINVAL
-	}
-	return filterLayout{
-		request: groupRequest{group: tcpip.AddrFrom4Slice(value[:4]), by: address4(value[4:8])},
-		mode:    8, sources: 16, size: 4,
-	}, nil
+// ipFilter is struct ip_msfilter.
+var ipFilter = filterLayout{
+	mode: 8, sources: 16, size: 4,
+	request: func(value []byte, _ bool) (groupRequest, error) {
+		return groupRequest{group: tcpip.AddrFrom4Slice(value[:4]), by: address4(value[4:8])}, nil
+	},
+	address: func(b []byte) (tcpip.Address, error) { return tcpip.AddrFrom4Slice(b[:4]), nil },
 }
 
-// groupFilter reads the fixed part of struct group_filter.
-func groupFilter(level int) func(target, []byte) (filterLayout, error) {
-	return func(o target, value []byte) (l filterLayout, err error) {
-		const mode = storageAt + storageSize
-		if len(value) < mode+8 {
-			return l, endpoint.EINVAL
+// groupFilter is struct group_filter. To set one at IPPROTO_IPV6, Linux does not
+// look which family the addresses say they are of.
+func groupFilter(level int) filterLayout {
+	six := level == endpoint.IPPROTO_IPV6
+	address := func(b []byte) (tcpip.Address, error) {
+		if six {
+			return tcpip.AddrFrom16Slice(b[8:24]), nil
 		}
-		l = filterLayout{mode: mode, sources: mode + 8, size: storageSize}
-		l.request.nic = tcpip.NICID(binary.NativeEndian.Uint32(value))
-		var ok bool
-		if l.request.group, ok = storage(level, value[storageAt:]); !ok {
-			return l, endpoint.EADDRNOTAVAIL
+		a, ok := storage(level, b)
+		if !ok {
+			return a, endpoint.EADDRNOTAVAIL
 		}
-		return l, nil
+		return a, nil
+	}
+	const mode = storageAt + storageSize
+	return filterLayout{
+		mode: mode, sources: mode + 8, size: storageSize,
+		request: func(value []byte, set bool) (g groupRequest, err error) {
+			g.nic = tcpip.NICID(binary.NativeEndian.Uint32(value))
+			g.group, err = address(value[storageAt:])
+			if _, ok := storage(level, value[storageAt:]); !ok && !set {
+				err = endpoint.EINVAL
+				if six {
+					err = endpoint.EADDRNOTAVAIL
+				}
+			}
+			return g, err
+		},
+		address: address,
 	}
 }

@@ -189,7 +189,15 @@ func ipOptions() []option {
 		{level: level, name: endpoint.IP_PROTOCOL, symbol: "IP_PROTOCOL", on: onAll,
 			note: "the port, as on Linux, whatever the name says; of a raw socket the protocol",
 			get:  getByte(func(o target) int { return o.localPort() })},
-		ipFlag(endpoint.IP_RECVERR_RFC4884, "IP_RECVERR_RFC4884", "extensions of ICMP errors are handed out with the packet, unread"),
+		{level: level, name: endpoint.IP_RECVERR_RFC4884, symbol: "IP_RECVERR_RFC4884", on: onAll, status: Stored, note: rfc4884Note,
+			get: getByte(func(o target) int { return o.storedInt(level, endpoint.IP_RECVERR_RFC4884, 0) }),
+			set: setByte(func(o target, v, _ int) error {
+				if v != 0 && v != 1 {
+					return endpoint.EINVAL
+				}
+				o.store(level, endpoint.IP_RECVERR_RFC4884, v)
+				return nil
+			})},
 		{level: level, name: endpoint.IP_RECVFRAGSIZE, symbol: "IP_RECVFRAGSIZE", on: onAll, status: Stored,
 			note: "netstack does not keep the size of fragments; EINVAL to set on TCP sockets, as on Linux",
 			get:  getByte(func(o target) int { return o.storedInt(level, endpoint.IP_RECVFRAGSIZE, 0) }),
@@ -241,6 +249,8 @@ func setByte(f func(o target, v, size int) error) func(target, []byte) error {
 }
 
 // ipFlag is a stored flag of ip(7).
+const rfc4884Note = "extensions of ICMP errors are handed out with the packet, unread"
+
 func ipFlag(name int, symbol, note string) option {
 	const level = endpoint.IPPROTO_IP
 	return option{

@@ -126,13 +126,10 @@ func ipv6Options() []option {
 				return o.storedInt(level, endpoint.IPV6_MULTICAST_ALL, 1)
 			}),
 			set: setInt(func(o target, v int) error {
-				if v != 0 && v != 1 {
-					return endpoint.EINVAL
-				}
 				if o.dg != nil {
 					o.dg.ip.all6.Store(v != 0)
 				} else {
-					o.store(level, endpoint.IPV6_MULTICAST_ALL, v)
+					o.store(level, endpoint.IPV6_MULTICAST_ALL, number01(v != 0))
 				}
 				return nil
 			})},
@@ -178,7 +175,7 @@ func ipv6Options() []option {
 				o.store(level, endpoint.IPV6_TRANSPARENT, number01(v != 0))
 				return nil
 			})},
-		storedBool(level, endpoint.IPV6_RECVERR_RFC4884, "IPV6_RECVERR_RFC4884", onAll6, 0, "extensions of ICMP errors are handed out with the packet, unread"),
+		storedInt(level, endpoint.IPV6_RECVERR_RFC4884, "IPV6_RECVERR_RFC4884", onAll6, 0, 0, 1, rfc4884Note),
 		anyLength(storedBool(level, endpoint.IPV6_RECVFRAGSIZE, "IPV6_RECVFRAGSIZE", onAll6, 0, "netstack does not keep the size of fragments")),
 		storedBool(level, endpoint.IPV6_FLOWINFO_SEND, "IPV6_FLOWINFO_SEND", onAll6, 0, "netstack sends flow label 0"),
 		anyLength(storedBool(level, endpoint.IPV6_AUTOFLOWLABEL, "IPV6_AUTOFLOWLABEL", onAll6, 1, "netstack sends flow label 0")),

@@ -226,6 +226,21 @@ var optionCases = []optionCase{
 	{endpoint.IPPROTO_IP, endpoint.IP_UNICAST_IF, "IP_UNICAST_IF unknown", []byte{0, 0, 9, 1}, 4},
 	{endpoint.IPPROTO_IP, endpoint.IP_UNICAST_IF, "IP_UNICAST_IF short", []byte{0, 1}, 4},
 	{endpoint.IPPROTO_IP, endpoint.IP_RECVERR_RFC4884, "IP_RECVERR_RFC4884", intData(1), 4},
+	{endpoint.IPPROTO_IP, endpoint.IP_RECVERR_RFC4884, "IP_RECVERR_RFC4884 2", intData(2), 4},
+	{endpoint.IPPROTO_IPV6, endpoint.IPV6_RECVERR_RFC4884, "IPV6_RECVERR_RFC4884", intData(1), 4},
+	{endpoint.IPPROTO_IPV6, endpoint.IPV6_RECVERR_RFC4884, "IPV6_RECVERR_RFC4884 -1", intData(-1), 4},
+	{endpoint.IPPROTO_IPV6, endpoint.IPV6_MULTICAST_ALL, "IPV6_MULTICAST_ALL 2", intData(2), 4},
+	{endpoint.IPPROTO_IP, endpoint.IP_MULTICAST_IF, "IP_MULTICAST_IF broadcast", []byte{255, 255, 255, 255}, 4},
+	{endpoint.IPPROTO_IP, endpoint.IP_DROP_MEMBERSHIP, "IP_DROP_MEMBERSHIP no interface", []byte{224, 0, 0, 9, 0, 0, 0, 0, 99, 0, 0, 0}, 0},
+	{endpoint.IPPROTO_IP, endpoint.IP_DROP_MEMBERSHIP, "IP_DROP_MEMBERSHIP no address", []byte{224, 0, 0, 9, 192, 0, 2, 77}, 0},
+	{endpoint.IPPROTO_IPV6, endpoint.IPV6_LEAVE_GROUP, "IPV6_LEAVE_GROUP no interface", []byte{0: 0xff, 1: 2, 15: 9, 16: 99, 19: 0}, 0},
+	{endpoint.IPPROTO_IP, endpoint.IP_MSFILTER, "IP_MSFILTER too many", filled(24, 0xff), 0},
+	{endpoint.IPPROTO_IP, endpoint.MCAST_MSFILTER, "MCAST_MSFILTER nothing", make([]byte, 144), 144},
+	{endpoint.IPPROTO_IP, endpoint.MCAST_MSFILTER, "MCAST_MSFILTER too many", filled(256, 0xff), 0},
+	{endpoint.IPPROTO_IPV6, endpoint.MCAST_MSFILTER, "MCAST_MSFILTER of IPv6, nothing", make([]byte, 144), 144},
+	{endpoint.IPPROTO_IPV6, endpoint.MCAST_MSFILTER, "MCAST_MSFILTER of IPv6, too many", filled(256, 0xff), 0},
+	{endpoint.IPPROTO_TCP, 9999, "no such of TCP, short", []byte{1, 2, 3}, 0},
+	{endpoint.IPPROTO_TCP, endpoint.TCP_INFO, "TCP_INFO set, short", nil, 0},
 	{endpoint.IPPROTO_IP, endpoint.IP_RECVFRAGSIZE, "IP_RECVFRAGSIZE", intData(1), 4},
 	{endpoint.IPPROTO_IP, endpoint.IP_ADD_SOURCE_MEMBERSHIP, "IP_ADD_SOURCE_MEMBERSHIP short", []byte{224, 0, 0, 9}, 0},
 	{endpoint.IPPROTO_IP, endpoint.IP_ADD_SOURCE_MEMBERSHIP, "IP_ADD_SOURCE_MEMBERSHIP", []byte{224, 0, 0, 9, 127, 0, 0, 1, 127, 0, 0, 2}, 0},
@@ -252,6 +267,8 @@ var optionCases = []optionCase{
 	{endpoint.SOL_UDP, endpoint.UDP_CORK, "UDP_CORK", intData(1), 4},
 	{endpoint.SOL_UDP, endpoint.UDP_NO_CHECK6_TX, "UDP_NO_CHECK6_TX", intData(1), 4},
 }
+
+func filled(n int, with byte) []byte { return bytes.Repeat([]byte{with}, n) }
 
 // casesDiffer are the cases where ours is meant to differ.
 var casesDiffer = map[string]string{}

@@ -24,6 +24,13 @@ const (
 	minClamp     = recvBufferMin / 2
 )
 
+// notConnected is TCP_CLOSE of Linux: neither a connection, nor an attempt, nor a
+// listener.
+func (o target) notConnected() bool {
+	state := tcp.EndpointState(o.raw.State())
+	return state == tcp.StateInitial || state == tcp.StateBound || ended(state)
+}
+
 func tcpOptions() []option {
 	const level = endpoint.IPPROTO_TCP
 	return []option{
@@ -193,7 +200,16 @@ func tcpOptions() []option {
 				return errno(o.raw.SetSockOpt(&d))
 			})},
 		storedInt(level, endpoint.TCP_FASTOPEN, "TCP_FASTOPEN", onStream, 0, 0, anyInt, "netstack has no fast open; connections are made the usual way"),
-		storedInt(level, endpoint.TCP_FASTOPEN_CONNECT, "TCP_FASTOPEN_CONNECT", onStream, 0, 0, 1, "netstack has no fast open; connect sends the SYN at once"),
+		{level: level, name: endpoint.TCP_FASTOPEN_CONNECT, symbol: "TCP_FASTOPEN_CONNECT", on: onStream, status: Stored,
+			note: "netstack has no fast open; connect sends the SYN at once. EINVAL once the socket is more than bound, as on Linux",
+			get:  getInt(func(o target) int { return o.storedInt(level, endpoint.TCP_FASTOPEN_CONNECT, 0) }),
+			set: setInt(func(o target, v int) error {
+				if v != 0 && v != 1 || !o.notConnected() {
+					return endpoint.EINVAL
+				}
+				o.store(level, endpoint.TCP_FASTOPEN_CONNECT, v)
+				return nil
+			})},
 		storedInt(level, endpoint.TCP_FASTOPEN_NO_COOKIE, "TCP_FASTOPEN_NO_COOKIE", onStream, 0, 0, 1, "netstack has no fast open"),
 		{level: level, name: endpoint.TCP_NOTSENT_LOWAT, symbol: "TCP_NOTSENT_LOWAT", on: onStream,
 			get: getInt(func(o target) int { return o.storedInt(level, endpoint.TCP_NOTSENT_LOWAT, 0) }),
