@@ -99,7 +99,8 @@ func tooShort(level, name, n int) bool {
 }
 
 // SetsockoptNone is setsockopt with None and a length: a NULL buffer, which
-// Linux refuses with EFAULT except where the option takes none.
+// Linux refuses with EFAULT except where the option takes none. The numbers of
+// level IPPROTO_IPV6 are set to 0, as Linux does.
 func (s *Socket) SetsockoptNone(level, name, optlen int) error {
 	defer runtime.KeepAlive(s)
 	d, err := s.use()
@@ -109,10 +110,18 @@ func (s *Socket) SetsockoptNone(level, name, optlen int) error {
 	if optlen < 0 || tooShort(level, name, optlen) {
 		return fail("setsockopt", nil, endpoint.EINVAL)
 	}
-	if optlen == 0 {
-		return fail("setsockopt", nil, d.outcome(d.file.ep.SetOption(level, name, nil)))
+	ep := d.file.ep
+	switch null, knows := ep.(endpoint.NullSetter); {
+	case optlen == 0:
+		err = ep.SetOption(level, name, nil)
+	case level == SOL_SOCKET:
+		err = endpoint.EFAULT
+	case knows:
+		err = null.SetNull(level, name, optlen)
+	default:
+		err = ep.SetOption(level, name, nil)
 	}
-	return fail("setsockopt", nil, endpoint.EFAULT)
+	return fail("setsockopt", nil, d.outcome(err))
 }
 
 // textError is an error that is a text of the documents and nothing else.

@@ -206,6 +206,15 @@ type Marked interface {
 	AtMark() (bool, error)
 }
 
+// NullSetter is an Endpoint with options that tell a NULL pointer from bytes, of
+// other levels than SOL_SOCKET. An endpoint that is none has no such options.
+type NullSetter interface {
+	Endpoint
+
+	// SetNull is SetOption with a NULL pointer to n bytes, n above 0.
+	SetNull(level, name, n int) error
+}
+
 func total(bufs [][]byte) (n int) {
 	for _, b := range bufs {
 		n += len(b)

@@ -112,6 +112,7 @@ type option struct {
 	status      Status
 	get         func(o target, buf []byte) (int, error) // nil: cannot be read
 	set         func(o target, value []byte) error      // nil: cannot be written
+	least       int                                     // bytes of a value that is no int; 0: it is one
 	note        string
 }
 
@@ -185,11 +186,8 @@ func getOption(o target, level, name int, buf []byte) (int, error) {
 func setOption(o target, level, name int, value []byte) error {
 	row := o.find(level, name)
 	if row == nil || row.set == nil {
-		if level == endpoint.SOL_RAW && o.kind() == onRaw && o.af == endpoint.AF_INET6 && len(value) < 4 {
-			return endpoint.EINVAL // do_rawv6_setsockopt looks at the length first
-		}
-		if level == endpoint.SOL_TCP && o.tcp != nil && len(value) < 4 && name != endpoint.TCP_ULP && name != endpoint.TCP_FASTOPEN_KEY {
-			return endpoint.EINVAL // so does do_tcp_setsockopt, but for what is no int
+		if len(value) < 4 && o.lengthFirst(level) && (level != endpoint.SOL_TCP || name != endpoint.TCP_ULP && name != endpoint.TCP_FASTOPEN_KEY) {
+			return endpoint.EINVAL
 		}
 		return endpoint.ENOPROTOOPT
 	}
@@ -198,6 +196,36 @@ func setOption(o target, level, name int, value []byte) error {
 	}
 	o.socket.set(flagInherit, true)
 	return nil
+}
+
+// setNull is setOption from a NULL pointer to n bytes. Linux tells EFAULT when it
+// comes to look at them: after it has found the option and its length. At
+// IPPROTO_IPV6 a NULL is the number 0.
+func setNull(o target, level, name, n int) error {
+	row := o.find(level, name)
+	least := 0
+	switch {
+	case row != nil && row.set != nil:
+		least = row.least
+	case !o.lengthFirst(level):
+		return setOption(o, level, name, make([]byte, min(n, 4)))
+	}
+	switch {
+	case o.tcp != nil && least == inet6Request && n >= least:
+		return endpoint.EPROTO
+	case o.tcp != nil && least == inetRequest:
+		return endpoint.EPROTO
+	case least == 0 && level == endpoint.IPPROTO_IPV6, level == endpoint.IPPROTO_IPV6 && n < least:
+		return setOption(o, level, name, make([]byte, min(n, 256)))
+	case least == 0 && level == endpoint.IPPROTO_IP:
+		least = 1
+	case least == 0:
+		least = 4
+	}
+	if n < least {
+		return endpoint.EINVAL
+	}
+	return endpoint.EFAULT
 }
 
 func (t *tcpEndpoint) target() target {
@@ -236,6 +264,13 @@ func (s *socket) ownLevel(level int) bool {
 	return false
 }
 
+// lengthFirst reports whether Linux looks at the length of a value, and at its
+// bytes, before it looks for the option: do_tcp_setsockopt, udp_lib_setsockopt
+// and do_rawv6_setsockopt.
+func (s *socket) lengthFirst(level int) bool {
+	return s.ownLevel(level) && (level != endpoint.SOL_RAW || s.af == endpoint.AF_INET6)
+}
+
 // number and setNumber are an option that a datagram socket keeps itself and
 // netstack keeps for TCP.
 func (o target) number(name tcpip.SockOptInt, at func(*ipSettings) *atomic.Int32) int {
@@ -262,6 +297,12 @@ func (t *tcpEndpoint) Option(level, name int, buf []byte) (int, error) {
 func (t *tcpEndpoint) SetOption(level, name int, value []byte) error {
 	return setOption(t.target(), level, name, value)
 }
+
+// SetNull implements endpoint.NullSetter.
+func (t *tcpEndpoint) SetNull(level, name, n int) error { return setNull(t.target(), level, name, n) }
+
+// SetNull implements endpoint.NullSetter.
+func (d *datagram) SetNull(level, name, n int) error { return setNull(d.target(), level, name, n) }
 
 // Option implements endpoint.Endpoint.
 func (d *datagram) Option(level, name int, buf []byte) (int, error) {

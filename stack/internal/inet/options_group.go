@@ -19,7 +19,7 @@ func groupOptions() []option {
 	const tcpNote = "a TCP socket may join, and receives nothing of it, as on Linux"
 	const filterNote = "decides what is received; the network is asked for all sources"
 	rows := []option{
-		{level: four, name: endpoint.IP_MULTICAST_IF, symbol: "IP_MULTICAST_IF", on: onAll,
+		{level: four, name: endpoint.IP_MULTICAST_IF, symbol: "IP_MULTICAST_IF", on: onAll, least: 4,
 			note: "EINVAL to set on TCP sockets, as on Linux",
 			get: func(o target, buf []byte) (int, error) {
 				var b [4]byte
@@ -35,7 +35,7 @@ func groupOptions() []option {
 				}
 				return o.setMulticastInterface(value)
 			}},
-		{level: four, name: endpoint.IP_ADD_MEMBERSHIP, symbol: "IP_ADD_MEMBERSHIP", on: onAll, note: note,
+		{level: four, name: endpoint.IP_ADD_MEMBERSHIP, symbol: "IP_ADD_MEMBERSHIP", on: onAll, least: 8, note: note,
 			set: func(o target, value []byte) error {
 				g, err := o.mreq(value)
 				if err != nil {
@@ -43,7 +43,7 @@ func groupOptions() []option {
 				}
 				return g.join(o, false)
 			}},
-		{level: four, name: endpoint.IP_DROP_MEMBERSHIP, symbol: "IP_DROP_MEMBERSHIP", on: onAll, note: note,
+		{level: four, name: endpoint.IP_DROP_MEMBERSHIP, symbol: "IP_DROP_MEMBERSHIP", on: onAll, least: 8, note: note,
 			set: func(o target, value []byte) error {
 				g, err := o.mreq(value)
 				if err != nil {
@@ -51,7 +51,7 @@ func groupOptions() []option {
 				}
 				return g.leave(o)
 			}},
-		{level: six, name: endpoint.IPV6_JOIN_GROUP, symbol: "IPV6_JOIN_GROUP", on: onAll6, note: note,
+		{level: six, name: endpoint.IPV6_JOIN_GROUP, symbol: "IPV6_JOIN_GROUP", on: onAll6, least: 20, note: note,
 			set: func(o target, value []byte) error {
 				g, err := o.mreq6(value)
 				if err != nil {
@@ -59,7 +59,7 @@ func groupOptions() []option {
 				}
 				return g.join(o, false)
 			}},
-		{level: six, name: endpoint.IPV6_LEAVE_GROUP, symbol: "IPV6_LEAVE_GROUP", on: onAll6, note: note,
+		{level: six, name: endpoint.IPV6_LEAVE_GROUP, symbol: "IPV6_LEAVE_GROUP", on: onAll6, least: 20, note: note,
 			set: func(o target, value []byte) error {
 				g, err := o.mreq6(value)
 				if err != nil {
@@ -81,7 +81,7 @@ func groupOptions() []option {
 		{endpoint.IP_ADD_SOURCE_MEMBERSHIP, "IP_ADD_SOURCE_MEMBERSHIP", true, true},
 		{endpoint.IP_DROP_SOURCE_MEMBERSHIP, "IP_DROP_SOURCE_MEMBERSHIP", true, false},
 	} {
-		rows = append(rows, option{level: four, name: c.name, symbol: c.symbol, on: onAll, note: filterNote,
+		rows = append(rows, option{level: four, name: c.name, symbol: c.symbol, on: onAll, least: 12, note: filterNote,
 			set: func(o target, value []byte) error {
 				if len(value) != 12 { // struct ip_mreq_source
 					return endpoint.EINVAL
@@ -96,7 +96,7 @@ func groupOptions() []option {
 	}{{four, onAll}, {six, onAll6}} {
 		level, on := at.level, at.on
 		rows = append(rows,
-			option{level: level, name: endpoint.MCAST_JOIN_GROUP, symbol: "MCAST_JOIN_GROUP", on: on, note: tcpNote,
+			option{level: level, name: endpoint.MCAST_JOIN_GROUP, symbol: "MCAST_JOIN_GROUP", on: on, least: storageAt + storageSize, note: tcpNote,
 				set: func(o target, value []byte) error {
 					g, err := o.groupReq(level, value)
 					if err != nil {
@@ -104,7 +104,7 @@ func groupOptions() []option {
 					}
 					return g.join(o, false)
 				}},
-			option{level: level, name: endpoint.MCAST_LEAVE_GROUP, symbol: "MCAST_LEAVE_GROUP", on: on, note: tcpNote,
+			option{level: level, name: endpoint.MCAST_LEAVE_GROUP, symbol: "MCAST_LEAVE_GROUP", on: on, least: storageAt + storageSize, note: tcpNote,
 				set: func(o target, value []byte) error {
 					g, err := o.groupReq(level, value)
 					if err != nil {
@@ -122,7 +122,7 @@ func groupOptions() []option {
 			{endpoint.MCAST_JOIN_SOURCE_GROUP, "MCAST_JOIN_SOURCE_GROUP", true, true},
 			{endpoint.MCAST_LEAVE_SOURCE_GROUP, "MCAST_LEAVE_SOURCE_GROUP", true, false},
 		} {
-			rows = append(rows, option{level: level, name: c.name, symbol: c.symbol, on: on, note: filterNote,
+			rows = append(rows, option{level: level, name: c.name, symbol: c.symbol, on: on, least: storageAt + 2*storageSize, note: filterNote,
 				set: func(o target, value []byte) error {
 					g, err := o.groupSourceReq(level, value)
 					if err != nil {
@@ -134,6 +134,12 @@ func groupOptions() []option {
 	}
 	return rows
 }
+
+// Sizes of struct ip_mreq and ipv6_mreq.
+const (
+	inetRequest  = 8
+	inet6Request = 20
+)
 
 // groupRequest is what such an option says, whatever its structure.
 type groupRequest struct {
@@ -234,7 +240,7 @@ func (o target) mreq(value []byte) (g groupRequest, err error) {
 	if o.tcp != nil {
 		return g, endpoint.EPROTO
 	}
-	if len(value) < 8 {
+	if len(value) < inetRequest {
 		return g, endpoint.EINVAL
 	}
 	g.group, g.by = tcpip.AddrFrom4Slice(value[:4]), address4(value[4:8])
@@ -246,7 +252,7 @@ func (o target) mreq(value []byte) (g groupRequest, err error) {
 
 // mreq6 reads struct ipv6_mreq.
 func (o target) mreq6(value []byte) (g groupRequest, err error) {
-	if len(value) < 20 {
+	if len(value) < inet6Request {
 		return g, endpoint.EINVAL
 	}
 	if o.tcp != nil {
@@ -384,7 +390,7 @@ func filterOption(level, name int, symbol string, on sockets, l filterLayout) op
 		most = maxSources6
 	}
 	return option{
-		level: level, name: name, symbol: symbol, on: on,
+		level: level, name: name, symbol: symbol, on: on, least: l.sources,
 		note: "decides what is received; the network is asked for all sources",
 		set: func(o target, value []byte) error {
 			if len(value) < l.sources {

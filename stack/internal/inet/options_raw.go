@@ -10,7 +10,7 @@ import (
 // have.
 func rawOptions() []option {
 	return []option{
-		{level: endpoint.SOL_RAW, name: endpoint.ICMP_FILTER, symbol: "ICMP_FILTER", on: onRaw | onInet4,
+		{level: endpoint.SOL_RAW, name: endpoint.ICMP_FILTER, symbol: "ICMP_FILTER", on: onRaw | onInet4, least: 1,
 			note: "EOPNOTSUPP unless the protocol is ICMP, as on Linux",
 			get: func(o target, buf []byte) (int, error) {
 				if o.proto != endpoint.IPPROTO_ICMP {
@@ -33,7 +33,7 @@ func rawOptions() []option {
 				r.filter4 = binary.NativeEndian.Uint32(b)
 				return nil
 			}},
-		{level: endpoint.SOL_ICMPV6, name: endpoint.ICMP6_FILTER, symbol: "ICMP6_FILTER", on: onRaw | onInet6,
+		{level: endpoint.SOL_ICMPV6, name: endpoint.ICMP6_FILTER, symbol: "ICMP6_FILTER", on: onRaw | onInet6, least: 1,
 			note: "EOPNOTSUPP unless the protocol is ICMPv6, as on Linux",
 			get: func(o target, buf []byte) (int, error) {
 				if o.proto != endpoint.IPPROTO_ICMPV6 {

@@ -158,7 +158,7 @@ func tcpOptions() []option {
 			note: "state, congestion state, RTO, RTT and its variation, congestion window, slow start threshold, reordering, MSS and PMTU; the rest is 0",
 			get:  func(o target, buf []byte) (int, error) { return copy(buf, o.tcpInfo()), nil }},
 		storedBool(level, endpoint.TCP_QUICKACK, "TCP_QUICKACK", onStream, 1, "netstack acknowledges at once, always"),
-		{level: level, name: endpoint.TCP_CONGESTION, symbol: "TCP_CONGESTION", on: onStream,
+		{level: level, name: endpoint.TCP_CONGESTION, symbol: "TCP_CONGESTION", on: onStream, least: 1,
 			note: "reno and cubic; another name is ENOENT",
 			get: func(o target, buf []byte) (int, error) {
 				var v tcpip.CongestionControlOption
