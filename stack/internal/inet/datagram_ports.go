@@ -140,30 +140,20 @@ func (d *datagram) conflicts(b *binding, other *datagram) bool {
 	if mine != 0 && theirs != 0 && mine != theirs {
 		return false
 	}
-	if !d.overlaps(b, other, o) {
+	me, them := d.name(b), other.name(o)
+	if !me.overlaps(&them, true) {
 		return false
 	}
 	return !d.ops.GetReusePort() || !other.ops.GetReusePort() || d.cred.Uid != other.cred.Uid
 }
 
-// overlaps reports whether the address that d asks for is in the way of
-// other's, inet_rcv_saddr_equal of Linux. It is no matter of packets alone: a
-// dual-stack socket that was bound to any address and is connected over IPv6
-// receives no IPv4, and is in the way of IPv4's wildcard.
-func (d *datagram) overlaps(b *binding, other *datagram, o *binding) bool {
-	wild, wild2 := b.local.Len() == 0, o.local.Len() == 0
-	four, four2 := b.nets == net4, o.nets == net4
-	switch {
-	case d.af == endpoint.AF_INET, four && four2:
-		return o.nets != net6 && (wild || wild2 || b.local == o.local)
-	case wild && wild2 && !four && !four2:
-		return true
-	case wild2 && !four2 && (o.nets != net6 || !four):
-		return true
-	case wild && !four && (b.nets != net6 || !four2):
-		return true
+// name is the endpoint's address as the rules of sharing see it.
+func (d *datagram) name(b *binding) boundName {
+	n := boundName{ip: nameIP(d.af, b.local), six: d.af == endpoint.AF_INET6, only: b.nets == net6}
+	if b.nets == net4 && b.local.Len() == 0 {
+		n.ip = nameIP(endpoint.AF_INET, b.local)
 	}
-	return b.local == o.local && four == four2
+	return n
 }
 
 // packetID is the addresses and ports of a packet that came in.
