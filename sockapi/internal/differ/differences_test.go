@@ -19,7 +19,7 @@ type difference struct {
 }
 
 // differences are all that are known. A line that no longer holds fails.
-var differences = slices.Concat(byRule, byNetstack, ofBind, ofOptions, ofCases)
+var differences = slices.Concat(byRule, byNetstack, ofOptions, ofCases)
 
 // byRule are those that the documents or docs/deviations.md ask for.
 var byRule = []difference{
@@ -93,41 +93,6 @@ const (
 	synRecvEnds   = "netstack ends a connection in SYN-RECV with a reset, where Linux completes it first"
 	anySequence   = "netstack does not tell which sequence numbers are under way: an ICMP error about any is believed"
 	foreignSource = "netstack sends by an interface that has the source address alone: Linux sends from ::1 to the outside"
-)
-
-// ofBind are netstack's rules of re-use.
-var ofBind = []difference{
-	{"bind/TCP connected/0.0.0.0", "then 127.0.0.2", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", connectedWild},
-	{"bind/TCP connected/[::]", "then 0.0.0.0", "*", "ok ok ok ok | ok ok ok ok | ok ok ok ok | ok ok ok ok", dualNarrow},
-	{"bind/TCP connected/[::ffff:0.0.0.0]", "then 127.0.0.2", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", connectedWild},
-	{"bind/TCP listening/0.0.0.0", "then 127.0.0.1", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-	{"bind/TCP listening/0.0.0.0", "then 127.0.0.2", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-	{"bind/TCP listening/0.0.0.0", "then [::ffff:127.0.0.1]", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-	{"bind/TCP listening/127.0.0.1", "then 0.0.0.0", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-	{"bind/TCP listening/127.0.0.1", "then [::]", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-	{"bind/TCP listening/127.0.0.1", "then [::ffff:0.0.0.0]", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-	{"bind/TCP listening/127.0.0.2", "then 0.0.0.0", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-	{"bind/TCP listening/127.0.0.2", "then [::]", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-	{"bind/TCP listening/127.0.0.2", "then [::ffff:0.0.0.0]", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-	{"bind/TCP listening/[::1]", "then [::] alone", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-	{"bind/TCP listening/[::1]", "then [::]", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-	{"bind/TCP listening/[::] alone", "then [::1]", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-	{"bind/TCP listening/[::]", "then 127.0.0.1", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-	{"bind/TCP listening/[::]", "then 127.0.0.2", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-	{"bind/TCP listening/[::]", "then [::1]", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-	{"bind/TCP listening/[::]", "then [::ffff:127.0.0.1]", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-	{"bind/TCP listening/[::ffff:0.0.0.0]", "then 127.0.0.1", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-	{"bind/TCP listening/[::ffff:0.0.0.0]", "then 127.0.0.2", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-	{"bind/TCP listening/[::ffff:0.0.0.0]", "then [::ffff:127.0.0.1]", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-	{"bind/TCP listening/[::ffff:127.0.0.1]", "then 0.0.0.0", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-	{"bind/TCP listening/[::ffff:127.0.0.1]", "then [::]", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-	{"bind/TCP listening/[::ffff:127.0.0.1]", "then [::ffff:0.0.0.0]", "*", "no no no no | no ok no ok | no no ok ok | no ok ok ok", reuseListening},
-}
-
-const (
-	reuseListening = "netstack lets two sockets with SO_REUSEADDR share a port, one of which listens, if one has the wildcard address"
-	connectedWild  = "a socket that was bound to the wildcard address and is connected keeps all addresses of its port: on Linux it has narrowed to one"
-	dualNarrow     = "a dual socket that was bound and is connected over IPv6 does not keep the port of IPv4"
 )
 
 // ofOptions are of the option table.

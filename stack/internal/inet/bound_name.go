@@ -36,26 +36,32 @@ func (n *boundName) mapped() bool { return [12]byte(n.ip[:12]) == mappedPrefix }
 
 func (n *boundName) any() bool { return n.ip == [16]byte{} }
 
+// wild reports whether it is any address, or any of IPv4.
+func (n *boundName) wild() bool {
+	ip, ok := n.four()
+	return ip == 0 && ok
+}
+
 // four is the IPv4 address, 0 for any. An IPv6 address has none.
 func (n *boundName) four() (ip uint32, ok bool) {
 	return binary.BigEndian.Uint32(n.ip[12:]), n.mapped() || n.any()
 }
 
 // overlaps reports whether n, which asks for a port, is in the way of o, which
-// has it: inet_rcv_saddr_equal of Linux. wild says whether o's wildcard address
+// has it: inet_rcv_saddr_equal of Linux. any says whether o's wildcard address
 // stands for all addresses; n's always does. It is no matter of packets alone: a
 // dual-stack socket that is connected over IPv6 receives no IPv4, and is in the
 // way of IPv4's wildcard.
-func (n *boundName) overlaps(o *boundName, wild bool) bool {
+func (n *boundName) overlaps(o *boundName, any bool) bool {
 	if !n.six || n.mapped() && o.mapped() {
 		mine, ok := n.four()
 		theirs, too := o.four()
-		return !o.only && (mine == 0 && ok || too && (theirs == 0 && wild || ok && mine == theirs))
+		return !o.only && (mine == 0 && ok || too && (theirs == 0 && any || ok && mine == theirs))
 	}
 	switch {
 	case n.any() && o.any():
 		return true
-	case o.any() && wild && !(o.only && n.mapped()):
+	case o.any() && any && !(o.only && n.mapped()):
 		return true
 	case n.any() && !(n.only && o.mapped()):
 		return true

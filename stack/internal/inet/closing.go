@@ -66,9 +66,12 @@ func (t *tcpEndpoint) Close() error {
 	raw := t.raw.Load()
 	t.p.owners.remove(raw)
 	defer t.p.aborted.Delete(weak.Make(raw))
-	if synchronized(raw.EndpointState()) {
+	state := raw.EndpointState()
+	if !over(raw) && (state != tcp.StateInitial && state != tcp.StateBound && state != tcp.StateListen) {
+		t.watch() // for its end, which gives its port back
+	}
+	if synchronized(state) {
 		linger := raw.SocketOptions().GetLinger()
-		t.watch()
 		t.p.closing.add(t, linger.Enabled && linger.Timeout > 0)
 		t.uncork(raw)
 	}
@@ -82,6 +85,7 @@ func (t *tcpEndpoint) Close() error {
 	if delivered(t.raw.Load().EndpointState()) {
 		t.p.closing.remove(&t.socket)
 	}
+	t.p.ports.settle(t)
 	t.tell(endpoint.In | endpoint.Out | endpoint.Hup | endpoint.RdHup)
 	return nil
 }

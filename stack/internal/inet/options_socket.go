@@ -139,8 +139,19 @@ func socketOptions() []option {
 			}},
 		storedInt(level, endpoint.SO_BSDCOMPAT, "SO_BSDCOMPAT", onAll, 0, math.MinInt32, anyInt, "obsolete in Linux too"),
 		{level: level, name: endpoint.SO_REUSEPORT, symbol: "SO_REUSEPORT", on: onAll,
-			get: getBool(func(o target) bool { return o.ops().GetReusePort() }),
-			set: setBool(func(o target, v bool) { o.ops().SetReusePort(v) })},
+			get: getBool(func(o target) bool {
+				if o.tcp != nil {
+					return o.has(flagReusePort) // netstack is told something else, see bindRaw
+				}
+				return o.ops().GetReusePort()
+			}),
+			set: setBool(func(o target, v bool) {
+				if o.tcp != nil {
+					o.socket.set(flagReusePort, v)
+					return
+				}
+				o.ops().SetReusePort(v)
+			})},
 		{level: level, name: endpoint.SO_PASSCRED, symbol: "SO_PASSCRED", on: onAll,
 			note: "EOPNOTSUPP, as on Linux from 6.16 on: credentials pass AF_UNIX sockets only",
 			get:  getIntErr(func(target) (int, error) { return 0, endpoint.EOPNOTSUPP }),

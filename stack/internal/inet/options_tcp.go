@@ -311,7 +311,7 @@ func (t *tcpEndpoint) bequeath(c *tcpEndpoint) {
 		return
 	}
 	const inherited = flagTimestamp | flagTimestampNS | flagSendBufSet | flagRecvBufSet | flagUserCork | flagLowWater |
-		flagDontFrag | flagRecvErr4 | flagRecvErr6 | flagFreeBind | flagDropCount | flagInherit
+		flagDontFrag | flagRecvErr4 | flagRecvErr6 | flagFreeBind | flagDropCount | flagInherit | flagReusePort
 	c.flags.Or(t.flags.Load() & inherited)
 	t.storedMu.Lock()
 	stored := make(map[optionKey][]byte, len(t.stored))
@@ -336,7 +336,6 @@ func (t *tcpEndpoint) copyOptions(dst, src *tcp.Endpoint) {
 		return
 	}
 	to.SetReuseAddress(from.GetReuseAddress())
-	to.SetReusePort(from.GetReusePort())
 	to.SetBroadcast(from.GetBroadcast())
 	to.SetNoChecksum(from.GetNoChecksum())
 	to.SetDelayOption(from.GetDelayOption())

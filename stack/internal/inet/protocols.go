@@ -60,6 +60,7 @@ type Protocols struct {
 	closing   closingList
 	streams   liveList[tcpEndpoint]
 	owners    ownerTable
+	ports     tcpPorts
 
 	unbound      binding // of a new datagram endpoint
 	datagrams    liveList[datagram]

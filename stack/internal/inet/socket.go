@@ -58,14 +58,16 @@ const (
 	flagAccepted                  // made by Accept
 	flagShutRead                  // also by a Shutdown without a connection
 	flagShutWrite
-	flagBound4   // an AF_INET6 endpoint, bound to an IPv4-mapped address
-	flagScoped   // bound to a link-local address, hence to its interface
-	flagLingers  // closed with SO_LINGER, on the closing list
-	flagLowWater // SO_RCVLOWAT above 1
-	flagDontFrag // IPV6_DONTFRAG
-	flagInherit  // an option was set that accepted connections inherit
-	flagRecvErr4 // IP_RECVERR
-	flagRecvErr6 // IPV6_RECVERR
+	flagBound4    // an AF_INET6 endpoint, bound to an IPv4-mapped address
+	flagScoped    // bound to a link-local address, hence to its interface
+	flagLingers   // closed with SO_LINGER, on the closing list
+	flagLowWater  // SO_RCVLOWAT above 1
+	flagDontFrag  // IPV6_DONTFRAG
+	flagInherit   // an option was set that accepted connections inherit
+	flagRecvErr4  // IP_RECVERR
+	flagRecvErr6  // IPV6_RECVERR
+	flagReusePort // SO_REUSEPORT of a TCP socket
+	flagLeft      // it may have left a connection in TIME-WAIT behind
 
 	// Of datagram sockets.
 	flagFreeBind   // IP_FREEBIND or IPV6_FREEBIND, IP_TRANSPARENT or IPV6_TRANSPARENT
@@ -114,32 +116,38 @@ func (s *socket) takePending() error {
 }
 
 // watch queues the entry, once.
-func (s *socket) watch() {
-	if s.watching.CompareAndSwap(false, true) {
-		s.entry.Init((*eventListener)(s), waiter.AllEvents)
-		s.wq.EventRegister(&s.entry)
+func (t *tcpEndpoint) watch() {
+	if t.watching.CompareAndSwap(false, true) {
+		t.entry.Init((*eventListener)(t), waiter.AllEvents)
+		t.wq.EventRegister(&t.entry)
 	}
 }
 
 // Notify implements endpoint.Endpoint.
-func (s *socket) Notify(sink endpoint.Sink) {
-	s.sink = sink
-	s.ready.Store(&s.sink)
-	s.watch()
+func (t *tcpEndpoint) Notify(sink endpoint.Sink) {
+	t.sink = sink
+	t.ready.Store(&t.sink)
+	t.watch()
 	sink.Event(endpoint.In | endpoint.Out | endpoint.Err | endpoint.Hup | endpoint.RdHup)
 }
 
-// eventListener is the socket as netstack sees it.
-type eventListener socket
+// eventListener is the endpoint as netstack sees it.
+type eventListener tcpEndpoint
 
 // NotifyEvent implements waiter.EventListener. It comes under netstack's
 // locks.
 func (l *eventListener) NotifyEvent(mask waiter.EventMask) {
-	s := (*socket)(l)
-	if s.closed.Load() && mask&waiter.EventHUp != 0 {
-		s.p.closing.remove(s)
+	t := (*tcpEndpoint)(l)
+	if mask&waiter.EventHUp != 0 {
+		closed := t.closed.Load()
+		if closed {
+			t.p.closing.remove(&t.socket)
+		}
+		if closed || t.has(flagLeft) {
+			t.p.ports.settle(t)
+		}
 	}
-	s.tell(events(mask))
+	t.tell(events(mask))
 }
 
 // tell calls the sink, if there is one yet.

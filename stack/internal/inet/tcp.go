@@ -35,6 +35,7 @@ type tcpEndpoint struct {
 	notSent atomic.Pointer[notSent] // nil until TCP_NOTSENT_LOWAT is set
 	groups  atomic.Pointer[memberships]
 	live    links[tcpEndpoint]
+	owner   portOwner // guarded by the table of ports
 }
 
 var _ endpoint.Endpoint = (*tcpEndpoint)(nil)
@@ -106,9 +107,15 @@ func (t *tcpEndpoint) Connect(a endpoint.Addr) error {
 	if t.p.ended.Load() {
 		return endpoint.ENETDOWN
 	}
-	raw, late, err := t.bindToConnect(raw)
+	to := t.claimTo(fa)
+	late, err := t.bindLate(raw, &to)
 	if err != nil {
 		return err
+	}
+	if !late && raw.EndpointState() == tcp.StateBound {
+		if old := t.p.ports.replace(t, &to); old != nil {
+			old.Abort()
+		}
 	}
 	switch err := raw.Connect(fa); err.(type) {
 	case nil:
@@ -116,6 +123,9 @@ func (t *tcpEndpoint) Connect(a endpoint.Addr) error {
 		t.set(flagConnected, true)
 		return nil
 	case *tcpip.ErrConnectStarted:
+		if local, err := raw.GetLocalAddress(); err == nil {
+			t.p.ports.narrow(t, raw, local.Addr, &to)
+		}
 		t.set(flagConnecting, true)
 		t.limitSyns(raw)
 		t.p.stillborn(raw) // its end is told as any other

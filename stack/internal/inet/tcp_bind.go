@@ -37,6 +37,9 @@ func (t *tcpEndpoint) Bind(a endpoint.Addr) error {
 	if err := t.checkLocal(fa, raw.SocketOptions()); err != nil {
 		return err
 	}
+	if !t.isOwn(fa) {
+		return endpoint.EADDRNOTAVAIL
+	}
 	if ended(raw.EndpointState()) {
 		err = t.bindNext(raw, fa)
 	} else {
@@ -63,18 +66,12 @@ func (t *tcpEndpoint) hasPort(raw *tcp.Endpoint) bool {
 
 // bindNow binds a netstack endpoint that is fresh.
 func (t *tcpEndpoint) bindNow(raw *tcp.Endpoint, fa tcpip.FullAddress) error {
-	if err := raw.Bind(fa); err != nil {
-		if raw.EndpointState() != tcp.StateInitial {
-			return endpoint.EINVAL // another Bind was first
-		}
+	err := t.bindAnew(raw, fa)
+	if err == endpoint.EADDRINUSE {
 		t.unname(raw)
-		// Netstack's endpoint keeps the address that it could not have.
-		if e := t.renew(raw, tcpip.FullAddress{}, 0); e != nil {
-			return e
-		}
-		return bindErrno(err)
+		t.set(flagUnnamed, false) // raw has no name that could be shown
 	}
-	return nil
+	return err
 }
 
 // bindNext binds the successor of old, which has ended.
@@ -84,37 +81,86 @@ func (t *tcpEndpoint) bindNext(old *tcp.Endpoint, fa tcpip.FullAddress) error {
 		return err
 	}
 	t.copyOptions(next, old)
-	if err := next.Bind(fa); err != nil {
+	if !over(old) {
+		t.watch() // as in renew
+	}
+	if err := t.bindAnew(next, fa); err != nil {
 		next.Close()
-		t.unname(old)
-		return bindErrno(err)
+		if err == endpoint.EADDRINUSE {
+			t.unname(old)
+		}
+		return err
 	}
 	if !t.next.CompareAndSwap(nil, next) {
+		t.p.ports.drop(t, next)
 		next.Close()
 		return endpoint.EINVAL
 	}
 	if (t.closed.Load() || t.raw.Load() != old) && t.next.CompareAndSwap(next, nil) {
+		t.p.ports.drop(t, next)
 		next.Close()
 		return endpoint.EINVAL
 	}
 	return nil
 }
 
-// bindLate gives a netstack endpoint that is fresh the address and the port
-// that the socket has kept. A port that cannot be had is an error.
-func (t *tcpEndpoint) bindLate(raw *tcp.Endpoint) tcpip.Error {
-	named := t.named.Load()
-	if named == nil || raw.EndpointState() != tcp.StateInitial {
-		return nil
+// bindAnew binds raw for a socket that has no port. Of two calls of Bind one finds
+// that it has.
+func (t *tcpEndpoint) bindAnew(raw *tcp.Endpoint, fa tcpip.FullAddress) error {
+	port, had, err := t.takePort(raw, fa, nil)
+	if err != nil {
+		return err
 	}
-	fa := *named
+	if had {
+		return endpoint.EINVAL
+	}
+	fa.Port = port
+	if err := t.bindRaw(raw, fa); err != nil {
+		t.p.ports.drop(t, raw)
+		return errno(err)
+	}
+	return nil
+}
+
+// bindLate gives a netstack endpoint that is fresh the port that it needs now:
+// what the socket has kept, or one that is picked. to is where a Connect goes,
+// nil for Listen. bound reports whether it had none before.
+func (t *tcpEndpoint) bindLate(raw *tcp.Endpoint, to *claim) (bound bool, err error) {
+	if raw.EndpointState() != tcp.StateInitial {
+		return false, nil
+	}
+	var fa tcpip.FullAddress
+	if named := t.named.Load(); named != nil {
+		fa = t.asked(*named)
+	}
 	if !t.has(flagPortLock) {
 		fa.Port = 0
 	}
-	if fa == (tcpip.FullAddress{}) {
-		return nil
+	port, had, err := t.takePort(raw, fa, to)
+	if err != nil {
+		return false, err
 	}
-	return raw.Bind(fa)
+	fa.Port = port
+	switch err := t.bindRaw(raw, fa); err.(type) {
+	case nil:
+		return true, nil
+	case *tcpip.ErrAlreadyBound: // by another call, to the same
+		return false, nil
+	default: // the address is none of the host's any more
+		if !had {
+			t.p.ports.drop(t, raw)
+		}
+		return false, errno(err)
+	}
+}
+
+// asked is an address as Bind was given it: netstack knows no difference between
+// any address and any of IPv4.
+func (t *tcpEndpoint) asked(fa tcpip.FullAddress) tcpip.FullAddress {
+	if fa.Addr.Len() == 0 && t.has(flagBound4) {
+		fa.Addr = mappedAny
+	}
+	return fa
 }
 
 // keepName notes what remains of the name when the socket loses raw: what Bind
@@ -127,7 +173,7 @@ func (t *tcpEndpoint) keepName(raw *tcp.Endpoint) (at tcpip.FullAddress) {
 	}
 	t.named.Store(&named)
 	if t.has(flagPortLock) {
-		at = named
+		at = t.asked(named)
 	}
 	return at
 }
@@ -154,14 +200,6 @@ func (t *tcpEndpoint) name(raw *tcp.Endpoint) tcpip.FullAddress {
 	return fa
 }
 
-// bindErrno is errno for Bind and Listen: no free port is EADDRINUSE there.
-func bindErrno(err tcpip.Error) error {
-	if _, full := err.(*tcpip.ErrNoPortAvailable); full {
-		return endpoint.EADDRINUSE
-	}
-	return errno(err)
-}
-
 // onLoopback4 reports whether the socket is bound to a loopback address of
 // IPv4.
 func (t *tcpEndpoint) onLoopback4() bool {
@@ -171,40 +209,14 @@ func (t *tcpEndpoint) onLoopback4() bool {
 
 // LocalAddr implements endpoint.Endpoint.
 func (t *tcpEndpoint) LocalAddr() (endpoint.Addr, error) {
-	fa := t.name(t.raw.Load())
-	if fa.Addr.Len() == 0 && t.has(flagBound4) {
-		fa.Addr = mappedAny
-	}
-	return t.socketAddr(fa), nil
-}
-
-// bindToConnect gives raw what the socket has kept of its name, before a
-// connect. late reports whether raw got a port by that. A port that someone else
-// has by now is given up: another will do.
-func (t *tcpEndpoint) bindToConnect(raw *tcp.Endpoint) (_ *tcp.Endpoint, late bool, _ error) {
-	for {
-		fresh := raw.EndpointState() == tcp.StateInitial
-		err := t.bindLate(raw)
-		if err == nil {
-			return raw, fresh && raw.EndpointState() == tcp.StateBound, nil
-		}
-		if e := t.renew(raw, tcpip.FullAddress{}, 0); e != nil {
-			return nil, false, e
-		}
-		raw = t.raw.Load()
-		if _, used := err.(*tcpip.ErrPortInUse); !used || !t.has(flagPortLock) {
-			return nil, false, errno(err)
-		}
-		t.set(flagPortLock, false)
-	}
+	return t.socketAddr(t.asked(t.name(t.raw.Load()))), nil
 }
 
 // unbindAfter takes back what a connect that netstack refused with err has
 // bound: all of it if the port could not be had, tcp_v4_connect of Linux; else
-// what bindToConnect did.
+// what bindLate did.
 func (t *tcpEndpoint) unbindAfter(raw *tcp.Endpoint, err tcpip.Error, late bool) error {
-	switch err.(type) {
-	case *tcpip.ErrBadLocalAddress, *tcpip.ErrNoPortAvailable:
+	if _, taken := err.(*tcpip.ErrBadLocalAddress); taken {
 		return t.renew(raw, t.keepName(raw), 0)
 	}
 	if late && !t.has(flagPortLock) {

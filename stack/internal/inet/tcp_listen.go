@@ -26,23 +26,18 @@ func (t *tcpEndpoint) Listen(backlog int) error {
 	if t.p.ended.Load() {
 		return endpoint.ENETDOWN
 	}
-	if err := t.bindLate(raw); err != nil {
-		if e := t.renew(raw, tcpip.FullAddress{}, 0); e != nil {
-			return e
+	first := raw.EndpointState() != tcp.StateListen
+	if first {
+		if _, err := t.bindLate(raw, nil); err != nil {
+			return err
 		}
-		return bindErrno(err)
+		if err := t.p.ports.listen(t); err != nil {
+			return err
+		}
 	}
 	// One more than asked for: Linux lets the queue grow past the backlog
 	// by one, and netstack's does not.
 	if err := raw.Listen(backlog + 1); err != nil {
-		if raw.EndpointState() != tcp.StateListen {
-			if over(raw) { // Netstack's endpoint ends with it, a socket keeps its port
-				if e := t.renew(raw, t.name(raw), 0); e != nil {
-					return e
-				}
-			}
-			return bindErrno(err)
-		}
 		// Netstack refuses to go below what already waits. Linux takes any
 		// value and turns newcomers away until the queue is short enough.
 		for raw.EndpointState() == tcp.StateListen && err != nil && backlog < endpoint.SOMAXCONN {
@@ -50,7 +45,10 @@ func (t *tcpEndpoint) Listen(backlog int) error {
 			err = raw.Listen(backlog + 1)
 		}
 		if err != nil {
-			return bindErrno(err)
+			if first {
+				t.p.ports.unlisten(t)
+			}
+			return errno(err)
 		}
 	}
 	if t.p.stillborn(raw) {
@@ -83,6 +81,9 @@ func (t *tcpEndpoint) Accept() (endpoint.Endpoint, endpoint.Addr, error) {
 	t.bequeath(c)
 	t.p.streams.add(c)
 	t.p.owners.put(c, nil, c.raw.Load())
+	if local, err := ep.GetLocalAddress(); err == nil {
+		t.p.ports.inherit(c, t, local, peer)
+	}
 	if shut&flagShutWrite != 0 {
 		raw := c.raw.Load()
 		_ = c.shutdownBelow(raw, raw.EndpointState(), tcpip.ShutdownWrite)

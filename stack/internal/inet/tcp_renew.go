@@ -73,7 +73,7 @@ func (t *tcpEndpoint) dissolve(old *tcp.Endpoint) error {
 }
 
 // renew replaces old, which it closes, by a new netstack endpoint that is bound to
-// at, if that can be had, and takes the flags in forget away.
+// at, which the socket has, and takes the flags in forget away.
 func (t *tcpEndpoint) renew(old *tcp.Endpoint, at tcpip.FullAddress, forget uint32) error {
 	if t.closed.Load() {
 		return nil
@@ -88,13 +88,8 @@ func (t *tcpEndpoint) renew(old *tcp.Endpoint, at tcpip.FullAddress, forget uint
 		if raw, err = t.successor(old); err != nil {
 			return err
 		}
-		if at != (tcpip.FullAddress{}) && raw.Bind(at) != nil {
-			// Somebody else has the port. Netstack's endpoint keeps the
-			// address that it could not have.
-			raw.Close()
-			if raw, err = t.successor(old); err != nil {
-				return err
-			}
+		if at != (tcpip.FullAddress{}) {
+			_ = t.bindRaw(raw, at) // if its address has gone, bindLate tells
 		}
 	}
 	if !t.raw.CompareAndSwap(old, raw) {
@@ -102,11 +97,16 @@ func (t *tcpEndpoint) renew(old *tcp.Endpoint, at tcpip.FullAddress, forget uint
 		return nil
 	}
 	t.p.owners.put(t, old, raw)
+	if !over(old) {
+		t.watch() // what is in TIME-WAIT has the port until it ends
+	}
+	t.p.ports.renew(t, old, raw, at)
 	t.soft.Store(nil)
 	t.set(forget|flagUnnamed, false)
 	if t.closed.Load() {
 		t.p.owners.remove(raw)
 		raw.Close()
+		t.p.ports.settle(t)
 	}
 	return nil
 }
