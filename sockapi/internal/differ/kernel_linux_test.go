@@ -78,9 +78,9 @@ func (k *kernel) dup(h handle) (handle, error) {
 	return k.add(int(fd)), nil
 }
 
-// encode writes a socket address as bind(2) takes it.
+// encode writes a socket address as bind(2) takes it, or one that is too long.
 func encode(a endpoint.Addr) []byte {
-	var b [128]byte
+	var b [256]byte
 	binary.NativeEndian.PutUint16(b[:], uint16(a.Family))
 	switch a.Family {
 	case endpoint.AF_INET:

@@ -19,8 +19,9 @@ type sequence struct {
 	typ  int // and the type, for sequences that are played over several
 	run  func(*script)
 
-	mapped   bool          // the helpers' addresses are IPv4-mapped ones; af is AF_INET6
-	patience time.Duration // 0: the usual one
+	mapped    bool          // the helpers' addresses are IPv4-mapped ones; af is AF_INET6
+	truesized bool          // it tells the size of the kernel's buffers: see bufferSequences
+	patience  time.Duration // 0: the usual one
 }
 
 // An entry is one step and what came of it.
@@ -136,6 +137,9 @@ type sock struct {
 // add notes a new socket of that name; a later one of the same name takes its
 // place in what is written down.
 func (s *script) add(name string, h handle, stream bool) *sock {
+	if strings.ContainsAny(name, " :") {
+		s.broken("%q is no name of a socket", name)
+	}
 	k := &sock{s: s, name: name, h: h, stream: stream}
 	if h >= 0 {
 		s.socks = append(s.socks, k)

@@ -49,17 +49,45 @@ func caseSequences() (qs []sequence) {
 			sequence{name: "cases/" + k.name + "/set and read", af: k.af, typ: k.typ, run: func(s *script) {
 				a := s.quietRaw(k.af, k.typ, k.proto)
 				for _, c := range optionCases {
-					if k.typ == endpoint.SOCK_STREAM && strings.HasSuffix(c.option.name, "_SOURCE_MEMBERSHIP") {
-						continue // see docs/deviations.md
-					}
 					a.try(c)
 				}
 			}})
+	}
+	for _, k := range caseKinds {
+		if k.af == endpoint.AF_UNIX {
+			qs = append(qs, sequence{name: "cases/" + k.name + "/lives", af: k.af, typ: k.typ, run: func(s *script) {
+				for _, o := range slices.Concat(allOptions, unixOptions) {
+					if o.level == endpoint.SOL_SOCKET && o != named("SO_COOKIE") && o != named("SO_PEERCRED") {
+						s.step("life of "+o.name, func() string { return s.life(o) })
+					}
+				}
+			}})
+		}
 	}
 	for _, k := range caseKinds[:2] {
 		qs = append(qs, sequence{name: "cases/" + k.name + "/accepted", af: k.af, typ: k.typ, run: inherited})
 	}
 	return qs
+}
+
+// life is what happens to an option of a fresh socket when it is set to one
+// value after the other.
+func (s *script) life(o option) string {
+	h, err := s.net.socket(s.af, s.typ, 0)
+	s.must(err)
+	k := &sock{s: s, h: h}
+	defer s.quietClose(k)
+	text := k.bytesOf(o, 64)
+	for _, value := range [][]byte{
+		{1, 0, 0}, intBytes(1), intBytes(2), intBytes(0), intBytes(7), intBytes(100_000), intBytes(-1),
+		append(intBytes(1), intBytes(20_000)...), make([]byte, 8), make([]byte, 16),
+	} {
+		if (o == soSndbuf || o == soRcvbuf) && value[0] == 0xff {
+			continue // the largest buffer is the machine's
+		}
+		text += fmt.Sprintf("; %x %s, %s", value, errText(s.net.setsockopt(h, o.level, o.number, value)), k.bytesOf(o, 64))
+	}
+	return text
 }
 
 // inherited reads every option of a socket that was accepted, by a listener
@@ -297,6 +325,21 @@ var optionCases = []optionCase{
 	{named("IP_UNICAST_IF"), []byte{0, 0, 9, 1}, 4},
 	{named("IP_UNICAST_IF"), []byte{0, 1}, 4},
 	{named("IP_RECVERR_RFC4884"), intBytes(1), 4},
+	{named("IP_RECVERR_RFC4884"), intBytes(2), 4},
+	{named("IPV6_RECVERR_RFC4884"), intBytes(1), 4},
+	{named("IPV6_RECVERR_RFC4884"), intBytes(-1), 4},
+	{named("IPV6_MULTICAST_ALL"), intBytes(2), 4},
+	{named("IP_MULTICAST_IF"), []byte{255, 255, 255, 255}, 4},
+	{named("IP_DROP_MEMBERSHIP"), []byte{224, 0, 0, 9, 0, 0, 0, 0, 99, 0, 0, 0}, 0},
+	{named("IP_DROP_MEMBERSHIP"), []byte{224, 0, 0, 9, 192, 0, 2, 77}, 0},
+	{named("IPV6_LEAVE_GROUP"), []byte{0: 0xff, 1: 2, 15: 9, 16: 99, 19: 0}, 0},
+	{named("IP_MSFILTER"), []byte(strings.Repeat("\xff", 24)), 0},
+	{named("MCAST_MSFILTER"), make([]byte, 144), 144},
+	{named("MCAST_MSFILTER"), []byte(strings.Repeat("\xff", 256)), 0},
+	{named("IPv6 MCAST_MSFILTER"), make([]byte, 144), 144},
+	{named("IPv6 MCAST_MSFILTER"), []byte(strings.Repeat("\xff", 256)), 0},
+	{option{"no such option", endpoint.IPPROTO_TCP, 9999}, []byte{1, 2, 3}, 0},
+	{named("TCP_INFO"), nil, 0},
 	{named("IP_RECVFRAGSIZE"), intBytes(1), 4},
 	{named("IP_ADD_SOURCE_MEMBERSHIP"), []byte{224, 0, 0, 9}, 0},
 	{named("IP_ADD_SOURCE_MEMBERSHIP"), []byte{224, 0, 0, 9, 127, 0, 0, 1, 127, 0, 0, 2}, 0},

@@ -164,6 +164,9 @@ var dualSequences = []sequence{
 		c := s.datagram("c")
 		c.sendto("y", at("::1", a.addr().Port), 0)
 		a.recv(9, 0)
+		l := s.stream("l")
+		l.bind(at("::ffff:0.0.0.0", 0))
+		l.sockname()
 	}},
 	{name: "datagrams of both versions", run: func(s *script) {
 		a := s.datagram("a")

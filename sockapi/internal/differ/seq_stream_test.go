@@ -21,23 +21,23 @@ func themes() []theme {
 			over("neighbour/4", endpoint.AF_INET, 0, neighbourSequences),
 			over("neighbour/6", endpoint.AF_INET6, 0, neighbourSequences))},
 		{"bind", bindSequences()},
-		{"udp4", over("udp4", endpoint.AF_INET, endpoint.SOCK_DGRAM, datagramSequences)},
-		{"udp6", over("udp6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, datagramSequences)},
+		{"udp4", over("udp4", endpoint.AF_INET, endpoint.SOCK_DGRAM, slices.Concat(datagramSequences, costSequences))},
+		{"udp6", over("udp6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, slices.Concat(datagramSequences, costSequences))},
 		{"dual", over("dual", endpoint.AF_INET6, endpoint.SOCK_STREAM, slices.Concat(dualSequences, dualErrors))},
 		{"control4", over("control4", endpoint.AF_INET, endpoint.SOCK_DGRAM, ancillarySequences)},
 		{"control6", over("control6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, ancillarySequences)},
-		{"raw4", over("raw4", endpoint.AF_INET, endpoint.SOCK_RAW, rawSequences)},
-		{"raw6", over("raw6", endpoint.AF_INET6, endpoint.SOCK_RAW, rawSequences)},
-		{"unix-stream", over("unix-stream", endpoint.AF_UNIX, endpoint.SOCK_STREAM, unixSequences)},
-		{"unix-seqpacket", over("unix-seqpacket", endpoint.AF_UNIX, endpoint.SOCK_SEQPACKET, unixSequences)},
-		{"unix-dgram", over("unix-dgram", endpoint.AF_UNIX, endpoint.SOCK_DGRAM, unixSequences)},
+		{"raw4", over("raw4", endpoint.AF_INET, endpoint.SOCK_RAW, slices.Concat(rawSequences, costSequences))},
+		{"raw6", over("raw6", endpoint.AF_INET6, endpoint.SOCK_RAW, slices.Concat(rawSequences, costSequences))},
+		{"unix-stream", over("unix-stream", endpoint.AF_UNIX, endpoint.SOCK_STREAM, slices.Concat(unixEvery, urgentPrograms()))},
+		{"unix-seqpacket", over("unix-seqpacket", endpoint.AF_UNIX, endpoint.SOCK_SEQPACKET, unixEvery)},
+		{"unix-dgram", over("unix-dgram", endpoint.AF_UNIX, endpoint.SOCK_DGRAM, slices.Concat(unixEvery, unixDatagrams))},
 		{"messages", slices.Concat(
 			over("messages/tcp4", endpoint.AF_INET, endpoint.SOCK_STREAM, netMessages),
 			over("messages/udp4", endpoint.AF_INET, endpoint.SOCK_DGRAM, netMessages),
 			over("messages/udp6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, netMessages),
-			over("messages/unix-stream", endpoint.AF_UNIX, endpoint.SOCK_STREAM, messageSequences),
-			over("messages/unix-seqpacket", endpoint.AF_UNIX, endpoint.SOCK_SEQPACKET, messageSequences),
-			over("messages/unix-dgram", endpoint.AF_UNIX, endpoint.SOCK_DGRAM, messageSequences))},
+			over("messages/unix-stream", endpoint.AF_UNIX, endpoint.SOCK_STREAM, slices.Concat(messageSequences, itemSequences, flightSequences)),
+			over("messages/unix-seqpacket", endpoint.AF_UNIX, endpoint.SOCK_SEQPACKET, slices.Concat(messageSequences, itemSequences, flightSequences)),
+			over("messages/unix-dgram", endpoint.AF_UNIX, endpoint.SOCK_DGRAM, slices.Concat(messageSequences, itemSequences, flightSequences)))},
 		{"modes", slices.Concat(
 			over("modes/tcp4", endpoint.AF_INET, endpoint.SOCK_STREAM, modeSequences),
 			over("modes/udp4", endpoint.AF_INET, endpoint.SOCK_DGRAM, modeSequences),
@@ -97,6 +97,10 @@ const (
 	wr   = endpoint.SHUT_WR
 	rdwr = endpoint.SHUT_RDWR
 )
+
+// unixEvery are played over every type of AF_UNIX, also where they make little
+// sense: the errors have to be the same.
+var unixEvery = slices.Concat(unixSequences, unixListening, halves(), oobSequences, bufferSequences)
 
 // streamSequences are about TCP over lo.
 var streamSequences = slices.Concat(streamEnds, streamBeginnings, streamAgain, streamData)

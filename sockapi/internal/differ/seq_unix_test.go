@@ -30,8 +30,7 @@ func (s *script) named() (c, p *sock) {
 	return c, p
 }
 
-// unixSequences are played over stream, seqpacket and datagram sockets, also
-// where they make little sense: the errors have to be the same.
+// unixSequences are about calls on sockets of AF_UNIX.
 var unixSequences = []sequence{
 	{name: "fresh", run: func(s *script) {
 		a := s.own("a")

@@ -135,48 +135,6 @@ func TestFlightBook(t *testing.T) {
 	da.Release()
 }
 
-// TestTooManyInFlight: a user other than 0 has a limit.
-func TestTooManyInFlight(t *testing.T) {
-	for _, typ := range []int{endpoint.SOCK_STREAM, endpoint.SOCK_DGRAM, endpoint.SOCK_SEQPACKET} {
-		f := New(Config{})
-		for _, user := range []uint32{0, 1000} {
-			x, y, err := f.Pair(endpoint.Request{Type: typ, Cred: endpoint.Cred{Pid: 1, Uid: user}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			rights := make([]endpoint.Right, maxRights)
-			for i := range rights {
-				rights[i] = nothing{}
-			}
-			m := endpoint.Message{Bufs: [][]byte{{1}}, Control: []endpoint.Control{
-				{Level: endpoint.SOL_SOCKET, Type: endpoint.SCM_RIGHTS, Rights: rights},
-			}}
-			var sent int
-			for ; sent < 8; sent++ {
-				if _, err = x.Send(m); err != nil {
-					break
-				}
-			}
-			// The message that goes beyond the limit is the last.
-			if user == 0 && (err != nil || sent != 8) || user != 0 && (err != endpoint.ETOOMANYREFS || sent != 5) {
-				t.Errorf("type %d, user %d: %d messages, %v", typ, user, sent, err)
-			}
-			if _, err := x.Send(endpoint.Message{Bufs: [][]byte{{1}}}); err != nil {
-				t.Errorf("without rights: %v", err)
-			}
-			if _, err := y.Recv(endpoint.RecvRequest{Bufs: [][]byte{{0}}}); err != nil {
-				t.Error(err)
-			}
-			if _, err := x.Send(m); err != nil {
-				t.Errorf("after one was received: %v", err)
-			}
-			x.Close()
-			y.Close()
-		}
-		empty(t, f)
-	}
-}
-
 // TestLongChain: endpoints in each other's queues are closed one after the
 // other, not one inside the other.
 func TestLongChain(t *testing.T) {

@@ -113,7 +113,11 @@ func (e *Endpoint) takeErr() error {
 // writable reports whether enough of the send buffer is free to make Out true.
 // As on Linux that is three quarters, so that a sender is not woken for each
 // byte.
-func (e *Endpoint) writable() bool { return e.charged.Load()*4 <= e.sndbuf.Load() }
+func (e *Endpoint) writable() bool { return roomy(e.charged.Load(), e.sndbuf.Load()) }
+
+// roomy reports whether so little of a buffer is used that its socket is
+// writable: less than a quarter, as the kernel counts one byte more.
+func roomy(used, limit int64) bool { return (used+1)*4 <= limit }
 
 // release gives back what one message, or a part of a stream, took of the send
 // buffer, and tells the sender if that made it writable.
@@ -121,7 +125,7 @@ func (e *Endpoint) release(bytes, charge int64) {
 	e.unread.Add(-bytes)
 	now := e.charged.Add(-charge)
 	limit := e.sndbuf.Load()
-	if now*4 <= limit && (now+charge)*4 > limit {
+	if roomy(now, limit) && !roomy(now+charge, limit) {
 		e.event(endpoint.Out)
 	}
 }
