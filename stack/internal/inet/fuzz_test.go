@@ -16,9 +16,9 @@ func FuzzSetOption(f *testing.F) {
 	f.Add(uint8(0), uint8(0), []byte{})
 	f.Add(uint8(7), uint8(1), []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	p := newProtocols(f, true, true)
-	all := aloneKinds
+	all := otherKinds
 	for _, k := range kinds {
-		all = append(all, aloneKind{k.name, k.af, k.typ, 0})
+		all = append(all, otherKind{k.name, k.af, k.typ, 0})
 	}
 	f.Fuzz(func(t *testing.T, kind, row uint8, value []byte) {
 		k := all[int(kind)%len(all)]

@@ -272,7 +272,7 @@ func (k kind) ip() netip.Addr {
 	return lo6
 }
 
-// kinds are the four kinds of socket that the table serves.
+// kinds are the four kinds of socket that most programs use.
 var kinds = []kind{
 	{"TCP over IPv4", endpoint.AF_INET, endpoint.SOCK_STREAM},
 	{"TCP over IPv6", endpoint.AF_INET6, endpoint.SOCK_STREAM},
@@ -280,14 +280,13 @@ var kinds = []kind{
 	{"UDP over IPv6", endpoint.AF_INET6, endpoint.SOCK_DGRAM},
 }
 
-type aloneKind struct {
+type otherKind struct {
 	name           string
 	af, typ, proto int
 }
 
-// aloneKinds are the kinds of socket that need a namespace or a kernel with
-// UDP-Lite to be compared with the kernel's.
-var aloneKinds = []aloneKind{
+// otherKinds are all others.
+var otherKinds = []otherKind{
 	{"UDP-Lite over IPv4", endpoint.AF_INET, endpoint.SOCK_DGRAM, endpoint.IPPROTO_UDPLITE},
 	{"UDP-Lite over IPv6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, endpoint.IPPROTO_UDPLITE},
 	{"ping", endpoint.AF_INET, endpoint.SOCK_DGRAM, endpoint.IPPROTO_ICMP},

@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,10 +19,7 @@ type Family struct {
 	AF int // endpoint.AF_UNIX, AF_INET or AF_INET6
 }
 
-var (
-	_ endpoint.Family = Family{}
-	_ endpoint.Pairer = Family{}
-)
+var _ endpoint.Family = Family{}
 
 const flags = unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC
 
@@ -34,15 +30,6 @@ func (f Family) Open(r endpoint.Request) (endpoint.Endpoint, error) {
 		return nil, ours(err)
 	}
 	return &socket{af: f.AF, typ: r.Type, fd: fd}, nil
-}
-
-// Pair implements endpoint.Pairer.
-func (f Family) Pair(r endpoint.Request) (a, b endpoint.Endpoint, err error) {
-	fds, err := unix.Socketpair(f.AF, r.Type|flags, r.Protocol)
-	if err != nil {
-		return nil, nil, ours(err)
-	}
-	return &socket{af: f.AF, typ: r.Type, fd: fds[0]}, &socket{af: f.AF, typ: r.Type, fd: fds[1]}, nil
 }
 
 // ours returns the endpoint.Errno of a system call's error.
@@ -186,23 +173,6 @@ func (s *socket) Send(m endpoint.Message) (n int, err error) {
 	}
 	var oob []byte
 	for _, c := range m.Control {
-		if c.Type == endpoint.SCM_RIGHTS && c.Level == endpoint.SOL_SOCKET {
-			f, err := os.Open(os.DevNull)
-			if err != nil {
-				return 0, err
-			}
-			defer f.Close()
-			var fds []int
-			for _, r := range c.Rights {
-				if held, ok := r.(*right); ok {
-					fds = append(fds, held.s.fd)
-				} else {
-					fds = append(fds, int(f.Fd()))
-				}
-			}
-			oob = append(oob, unix.UnixRights(fds...)...)
-			continue
-		}
 		oob = append(oob, pack(c)...)
 	}
 	err = s.use(func(fd int) error {
@@ -214,11 +184,6 @@ func (s *socket) Send(m endpoint.Message) (n int, err error) {
 	}
 	if err != nil {
 		return 0, err
-	}
-	for _, c := range m.Control {
-		for _, r := range c.Rights {
-			r.Release()
-		}
 	}
 	return n, nil
 }
@@ -394,58 +359,6 @@ func (s *socket) watch(fd int) error {
 	return nil
 }
 
-// opaque stands for a descriptor of no socket that came and was closed.
-type opaque struct{}
-
-func (opaque) Retain()  {}
-func (opaque) Release() {}
-
-// right is a descriptor that is sent, or that came.
-type right struct {
-	refs atomic.Int32
-	s    *socket
-}
-
-// Right returns a right that stands for a socket of this package: a descriptor
-// of its own, which is closed when the right is released.
-func Right(e endpoint.Endpoint) (endpoint.Right, error) {
-	s := e.(*socket)
-	r := &right{s: &socket{af: s.af, typ: s.typ, fd: -1}}
-	r.refs.Store(1)
-	err := s.use(func(fd int) (err error) {
-		r.s.fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-		return err
-	})
-	return r, err
-}
-
-func (r *right) Retain() { r.refs.Add(1) }
-
-func (r *right) Release() {
-	if r.refs.Add(-1) == 0 {
-		r.s.Close()
-	}
-}
-
-// Endpoint implements endpoint.Description.
-func (r *right) Endpoint() endpoint.Endpoint { return r.s }
-
-// References implements endpoint.Description.
-func (r *right) References() int { return int(r.refs.Load()) }
-
-// received returns what a descriptor that came stands for.
-func received(fd int) endpoint.Right {
-	af, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
-	if err != nil {
-		unix.Close(fd)
-		return opaque{}
-	}
-	typ, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
-	r := &right{s: &socket{af: af, typ: typ, fd: fd}}
-	r.refs.Store(1)
-	return r
-}
-
 // unpack reads control messages.
 func unpack(oob []byte) ([]endpoint.Control, error) {
 	msgs, err := unix.ParseSocketControlMessage(oob)
@@ -454,18 +367,7 @@ func unpack(oob []byte) ([]endpoint.Control, error) {
 	}
 	var items []endpoint.Control
 	for _, m := range msgs {
-		c := endpoint.Control{Level: int(m.Header.Level), Type: int(m.Header.Type), Data: m.Data}
-		if c.Level == endpoint.SOL_SOCKET && c.Type == endpoint.SCM_RIGHTS {
-			fds, err := unix.ParseUnixRights(&m)
-			if err != nil {
-				return nil, err
-			}
-			c.Data = nil
-			for _, fd := range fds {
-				c.Rights = append(c.Rights, received(fd))
-			}
-		}
-		items = append(items, c)
+		items = append(items, endpoint.Control{Level: int(m.Header.Level), Type: int(m.Header.Type), Data: m.Data})
 	}
 	return items, nil
 }
