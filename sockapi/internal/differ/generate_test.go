@@ -28,6 +28,7 @@ type move struct {
 	text    string
 	what    option
 	address string // own, any, or that of another socket
+	cred    bool   // with credentials, or with room for ancillary data
 }
 
 // A program is a generated sequence.
@@ -36,6 +37,7 @@ type program struct {
 	af    int
 	typ   int
 	moves []move
+	other bool // without what depends on the size of the kernel's buffers
 }
 
 var socketNames = []string{"a", "b", "c", "d"}
@@ -57,6 +59,10 @@ func generate(seed uint64) program {
 	}
 	p.prelude(r)
 	for range 4 + r.IntN(14) {
+		if p.af == endpoint.AF_UNIX && r.IntN(2) == 0 {
+			p.moves = append(p.moves, p.nextUnix(r))
+			continue
+		}
 		p.moves = append(p.moves, p.next(r))
 	}
 	return p
@@ -234,6 +240,8 @@ func (b *board) move(m move) {
 		k.get(m.what)
 	case "set":
 		k.set(m.what, m.n)
+	default:
+		b.unixMove(k, m)
 	}
 }
 
@@ -241,6 +249,9 @@ func (p program) sequence(patience time.Duration) sequence {
 	return sequence{name: fmt.Sprintf("generated/%d", p.seed), af: p.af, typ: p.typ, patience: patience, run: func(s *script) {
 		b := &board{script: s, socks: map[string]*sock{}, addrs: map[string]endpoint.Addr{}}
 		for _, m := range p.moves {
+			if p.other && (m.op == "stuff" || m.op == "memory" || m.what == soSndbuf) {
+				continue
+			}
 			b.move(m)
 			b.remember(m.on)
 			b.remember(m.to)
@@ -290,13 +301,15 @@ func (m move) source(af int) string {
 	case "disconnect":
 		return fmt.Sprintf("%s.connect(unspec)", m.on)
 	case "send":
-		return fmt.Sprintf("%s.send(%q, %s)", m.on, m.text, flags)
+		return fmt.Sprintf("%s.send(%s, %s)", m.on, m.quoted(), flags)
 	case "sendto":
 		return fmt.Sprintf("%s.sendto(%q, %s, 0)", m.on, m.text, target)
 	case "recv":
 		return fmt.Sprintf("%s.recv(%d, %s)", m.on, m.n, flags)
 	case "shutdown":
 		return fmt.Sprintf("%s.shutdown(%s)", m.on, []string{"rd", "wr", "rdwr"}[m.n])
+	case "close", "closeReset", "errno":
+		return fmt.Sprintf("%s.%s()", m.on, m.op)
 	case "names":
 		return fmt.Sprintf("%s.sockname()\n\t%s.peername()", m.on, m.on)
 	case "get":
@@ -304,14 +317,15 @@ func (m move) source(af int) string {
 	case "set":
 		return fmt.Sprintf("%s.set(option{%q, %d, %d}, %d)", m.on, m.what.name, m.what.level, m.what.number, m.n)
 	}
-	return fmt.Sprintf("%s.%s()", m.on, m.op)
+	return m.unixSource()
 }
 
 // generators plays programs on both sides.
 type generators struct {
-	room *room
-	ours func() (sockets, error)
-	met  map[*difference]int // how often a line of ofGenerated or lasting served
+	room  *room
+	other bool // the kernel's buffers have other sizes than ours
+	ours  func() (sockets, error)
+	met   map[*difference]int // how often a line of ofGenerated or lasting served
 }
 
 // differing plays a program on both sides. It returns the records if they
@@ -391,6 +405,7 @@ func (g generators) steady(p program) (kernel, ours []entry, at int) {
 
 // check plays a program and describes a difference at its shortest.
 func (g generators) check(p program) string {
+	p.other = g.other
 	if k, _, _ := g.differing(p, impatience); k == nil {
 		return ""
 	}
@@ -435,7 +450,18 @@ func needGenerators(t testing.TB) generators {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.end)
-	return generators{room: r, ours: func() (sockets, error) { return newOurs() }, met: make(map[*difference]int)}
+	g := generators{room: r, ours: func() (sockets, error) { return newOurs() }, met: make(map[*difference]int)}
+	r.do(func() {
+		var k sockets
+		if k, err = newKernel(r); err == nil {
+			g.other = otherBuffers(k)
+			k.end()
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
 }
 
 // lanes is how many programs are played at a time.
