@@ -12,10 +12,13 @@
 //	error_calls_test.go   those of sequences about errors
 //	golden_test.go        the kernel's answers in testdata/*.txt; the comparison
 //	differences_test.go   the differences that are known, each with its reason
+//	message_test.go       sendmsg and recvmsg
+//	options_test.go       the options by name
 //	wire_test.go          a TCP peer that is scripted packet by packet
 //	netns_linux_test.go   the namespaces that the tests run in
 //	seq_*_test.go         the sequences
-//	generate_test.go      sequences from a seed, and the search for the shortest
+//	generate*_test.go     sequences from a seed
+//	generated_test.go     how they are played, and the search for the shortest
 //
 // # How it is played
 //
@@ -29,6 +32,7 @@
 // the side that is played is asked for its readiness until it is the expected
 // one, at most for patience; a call that answers EAGAIN where another answer is
 // expected is made again in the same way. So a side may be slow, but not wrong.
+// Several golden files are played at a time, since most of the time they wait.
 //
 // # What is normalised
 //
