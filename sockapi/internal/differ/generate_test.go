@@ -28,13 +28,17 @@ type program struct {
 	typ   int
 	moves []move
 	other bool // without what depends on the size of the kernel's buffers
+	ports bool // see generatePorts
 }
 
 var socketNames = []string{"a", "b", "c", "d"}
 
-// generate makes the program of a seed. It begins with something that is worth
-// calling on, and then calls what comes.
+// generate makes the program of a seed: about ports, or one that begins with
+// something that is worth calling on, and then calls what comes.
 func generate(seed uint64) program {
+	if seed%4 == 0 {
+		return generatePorts(seed)
+	}
 	r := rand.New(rand.NewPCG(seed, 7))
 	p := program{seed: seed}
 	switch r.IntN(8) {
@@ -236,6 +240,9 @@ func (b *board) move(m move) {
 }
 
 func (p program) sequence(patience time.Duration) sequence {
+	if p.ports {
+		return p.portSequence(patience)
+	}
 	return sequence{name: fmt.Sprintf("generated/%d", p.seed), af: p.af, typ: p.typ, patience: patience, run: func(s *script) {
 		b := &board{script: s, socks: map[string]*sock{}, addrs: map[string]endpoint.Addr{}}
 		for _, m := range p.moves {
@@ -252,6 +259,9 @@ func (p program) sequence(patience time.Duration) sequence {
 // source is the program as a sequence to be pasted into a file of sequences:
 // the calls as they were made.
 func (p program) source() string {
+	if p.ports {
+		return p.portSource()
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "{name: \"found by seed %d\", run: func(s *script) { // %s, %s\n", p.seed, familyText(p.af), typeText(p.typ))
 	for _, m := range p.moves {

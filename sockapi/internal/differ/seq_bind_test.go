@@ -64,7 +64,149 @@ func bindSequences() (qs []sequence) {
 		}
 		qs = append(qs, sequence{name: "bind/TIME-WAIT/" + first.name, af: first.family, run: func(s *script) { s.timeWait(first) }})
 	}
+	for _, q := range portSequences {
+		for _, af := range []int{endpoint.AF_INET, endpoint.AF_INET6} {
+			if q.af == 0 || q.af == af {
+				qs = append(qs, sequence{name: "bind/" + q.name + "/" + familyText(af), af: af, run: q.run})
+			}
+		}
+	}
 	return qs
+}
+
+// portSequences are who has a port, and for how long. Those without a family are
+// played over both.
+var portSequences = []sequence{
+	{name: "two that share, one listens", run: func(s *script) {
+		a, b := s.sharing("a"), s.sharing("b")
+		a.bind(s.lo(0))
+		b.bind(a.addr())
+		b.listen(1)
+		a.listen(1)
+		a.sockname()
+		c := s.sharing("c")
+		c.bind(a.addr())
+		b.close()
+		a.listen(1)
+		c.bind(a.addr())
+	}},
+	{name: "options that change later", run: func(s *script) {
+		a, b := s.sharing("a"), s.sharing("b")
+		a.bind(s.lo(0))
+		a.set(soReuseaddr, 0)
+		b.bind(a.addr())
+		a.set(soReuseaddr, 1)
+		b.bind(a.addr())
+		c, d := s.stream("c"), s.stream("d")
+		c.set(soReuseport, 1)
+		d.set(soReuseport, 1)
+		c.bind(s.lo(0))
+		c.set(soReuseport, 0)
+		d.bind(c.addr())
+		e := s.stream("e")
+		e.set(soReuseport, 1)
+		e.bind(c.addr())
+	}},
+	{name: "what a listener accepted", run: func(s *script) {
+		c, p := s.pair()
+		a := s.stream("a")
+		a.bind(p.addr())
+		a.set(soReuseaddr, 1)
+		a.bind(p.addr())
+		to := p.addr()
+		p.close()
+		a.bind(to)
+		c.closeReset()
+		a.bind(to)
+	}},
+	{name: "a listener that is shut", run: func(s *script) {
+		l := s.listener()
+		c := s.stream("c")
+		c.connect(l.addr())
+		p := l.accept("p")
+		l.shutdown(rd)
+		a := s.stream("a")
+		a.bind(p.addr())
+		p.set(soReuseaddr, 1)
+		a.set(soReuseaddr, 1)
+		a.bind(p.addr())
+		a.listen(1)
+	}},
+	{name: "a port that connect picked", run: func(s *script) {
+		c, p := s.pair()
+		a := s.stream("a")
+		a.bind(s.any(c.addr().Port))
+		a.set(soReuseaddr, 1)
+		a.bind(s.any(c.addr().Port))
+		p.close()
+		c.connect(unspec)
+		a.bind(s.any(c.addr().Port))
+	}},
+	{name: "again to the same listener", run: func(s *script) {
+		l := s.listener()
+		var port uint16
+		for _, name := range []string{"a", "b", "c"} {
+			c := s.sharing(name)
+			c.bind(s.any(port))
+			c.connect(l.addr())
+			p := l.accept("p")
+			port = c.addr().Port
+			if name == "b" {
+				d := s.sharing("d")
+				d.bind(s.any(port))
+				d.connect(l.addr())
+			}
+			c.shutdown(wr)
+			p.close()
+			c.state("CLOSE")
+			if name == "a" {
+				c.close()
+			}
+		}
+	}},
+	{name: "after an attempt to connect", run: func(s *script) {
+		for _, port := range []uint16{0, freshPort()} {
+			a, b := s.stream("a"), s.stream("b")
+			a.bind(s.lo(port))
+			a.connect(s.lo(7))
+			a.errno()
+			b.bind(a.addr())
+			a.close()
+			b.close()
+		}
+	}},
+	{name: "the address that is left", run: func(s *script) {
+		a := s.stream("a")
+		a.bind(s.lo(0))
+		a.connect(s.lo(7))
+		a.errno()
+		a.bind(s.foreign(0))
+		a.sockname()
+		l := s.listener()
+		a.bind(l.addr())
+		a.sockname()
+	}},
+	{name: "IPV6_V6ONLY of what is bound", af: endpoint.AF_INET6, run: func(s *script) {
+		for _, typ := range []int{endpoint.SOCK_STREAM, endpoint.SOCK_DGRAM} {
+			for _, ip := range []string{"::", "::1", "::ffff:127.0.0.1"} {
+				a, b := s.open("a", s.af, typ, 0), s.open("b", s.af, typ, 0)
+				a.bind(at(ip, 0))
+				a.get(ipv6V6only)
+				b.bind(a.addr())
+				b.get(ipv6V6only)
+				a.connect(at("::ffff:127.0.0.1", 7))
+				a.close()
+				b.close()
+			}
+		}
+	}},
+}
+
+// sharing opens a socket with SO_REUSEADDR.
+func (s *script) sharing(name string) *sock {
+	k := s.stream(name)
+	k.set(soReuseaddr, 1)
+	return k
 }
 
 func (s *script) must(err error) {

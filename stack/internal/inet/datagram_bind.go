@@ -56,7 +56,10 @@ func (d *datagram) Bind(a endpoint.Addr) error {
 		}
 		return err
 	}
-	d.bound(fa, &d.ops)
+	d.bound(fa)
+	if d.kind.ports() && isSix(b.local) {
+		d.ops.SetV6Only(true) // as __inet6_bind of Linux
+	}
 	return nil
 }
 

@@ -12,8 +12,8 @@
 //   - protocols.go: [Config], [New], and the table of what can be opened
 //   - socket.go: what TCP and UDP endpoints share; how notifications travel
 //   - tcp.go, tcp_ready.go: a stream endpoint, and when it is ready. tcp_bind.go
-//     knows which address and port it has, tcp_renew.go how it becomes a fresh
-//     one after its connection
+//     knows which address and port it has, tcp_ports.go who else may have it,
+//     tcp_renew.go how it becomes a fresh one after its connection
 //   - datagram.go: an endpoint of every other kind. Netstack's own are not used,
 //     because they lack what ip(7) and ipv6(7) promise; of netstack there remain
 //     its network layer, its routes and its links. datagram_protocol.go is where
@@ -36,7 +36,8 @@
 // No lock of this package is held across a call into netstack, but for one while
 // the error of an ended connection is taken (see drain). A notification
 // comes under netstack's locks: it is forwarded to the sink and, for a closed
-// endpoint, takes it off the list in closing.go; nothing else happens there.
+// endpoint, takes it off the list in closing.go and, when it has ended, out of the
+// table in tcp_ports.go; nothing else happens there.
 // A packet comes in without a lock of netstack's or ours, and often inside the
 // very Send that made it.
 package inet

@@ -225,19 +225,14 @@ func (s *socket) checkLocal(fa tcpip.FullAddress, ops *tcpip.SocketOptions) erro
 	return nil
 }
 
-// bound records what netstack forgets of a successful Bind. A socket that is
-// bound to an address of IPv6 is IPv6 only from then on, as in __inet6_bind of
-// Linux.
-func (s *socket) bound(fa tcpip.FullAddress, ops *tcpip.SocketOptions) {
+// bound records what netstack forgets of a successful Bind.
+func (s *socket) bound(fa tcpip.FullAddress) {
 	var bits uint32
 	if fa.Addr.Len() != 0 {
 		bits |= flagAddrLock
 	}
-	switch {
-	case isMapped(fa.Addr):
+	if isMapped(fa.Addr) {
 		bits |= flagBound4
-	case s.af == endpoint.AF_INET6 && s.typ != endpoint.SOCK_RAW && fa.Addr.Len() != 0 && fa.Addr != header.IPv6Any:
-		ops.SetV6Only(true)
 	}
 	if fa.NIC != 0 {
 		bits |= flagScoped

@@ -90,33 +90,35 @@ func (t *tcpEndpoint) Connect(a endpoint.Addr) error {
 		return endpoint.EINVAL
 	}
 	raw := t.raw.Load()
-	switch state := raw.EndpointState(); {
+	state := raw.EndpointState()
+	switch {
 	case state == tcp.StateListen:
 		return endpoint.EISCONN
 	case ended(state):
 		return t.connectFailed(raw)
 	}
+	if t.has(flagConnecting) { // whereto, is not looked at again
+		if connecting(state) {
+			return endpoint.EALREADY
+		}
+		t.set(flagConnecting, false)
+		t.set(flagConnected, true)
+		return nil
+	}
 	if err := t.checkPeer(&fa, raw.SocketOptions()); err != nil {
 		return err
-	}
-	if !t.has(flagConnecting) {
-		// A new attempt forgets the error of a disconnect, as
-		// tcp_connect_init of Linux does.
-		t.pending.Store(0)
 	}
 	if t.p.ended.Load() {
 		return endpoint.ENETDOWN
 	}
 	to := t.claimTo(fa)
-	late, err := t.bindLate(raw, &to)
+	late, err := t.bindToConnect(raw, &to)
 	if err != nil {
 		return err
 	}
-	if !late && raw.EndpointState() == tcp.StateBound {
-		if old := t.p.ports.replace(t, &to); old != nil {
-			old.Abort()
-		}
-	}
+	// A new attempt forgets the error of a disconnect, as tcp_connect_init of
+	// Linux does.
+	pending := t.pending.Swap(0)
 	switch err := raw.Connect(fa); err.(type) {
 	case nil:
 		t.set(flagConnecting, false)
@@ -139,6 +141,7 @@ func (t *tcpEndpoint) Connect(a endpoint.Addr) error {
 			t.pending.CompareAndSwap(0, int32(t.failure(err)))
 			return t.connectFailed(raw)
 		}
+		t.pending.CompareAndSwap(0, pending) // there was none
 		e := t.connectErrno(err)
 		if err := t.unbindAfter(raw, err, late); err != nil {
 			return err

@@ -48,7 +48,7 @@ func (t *tcpEndpoint) Bind(a endpoint.Addr) error {
 	if err != nil {
 		return err
 	}
-	t.bound(fa, raw.SocketOptions())
+	t.bound(fa)
 	if fa.Port != 0 {
 		t.set(flagPortLock, true)
 	}
@@ -210,6 +210,21 @@ func (t *tcpEndpoint) onLoopback4() bool {
 // LocalAddr implements endpoint.Endpoint.
 func (t *tcpEndpoint) LocalAddr() (endpoint.Addr, error) {
 	return t.socketAddr(t.asked(t.name(t.raw.Load()))), nil
+}
+
+// bindToConnect is bindLate for a Connect, which a socket that has a port may also
+// make over its last connection to the same peer.
+func (t *tcpEndpoint) bindToConnect(raw *tcp.Endpoint, to *claim) (late bool, err error) {
+	if late, err = t.bindLate(raw, to); err != nil || raw.EndpointState() != tcp.StateBound {
+		return late, err
+	}
+	if !late {
+		t.p.ports.replace(t, to).end()
+	}
+	if at, err := raw.GetLocalAddress(); err == nil && at.Addr.Len() == 0 {
+		t.forgetBelow(raw, at.Port)
+	}
+	return late, nil
 }
 
 // unbindAfter takes back what a connect that netstack refused with err has

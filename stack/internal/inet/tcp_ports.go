@@ -72,118 +72,17 @@ type portOwner struct {
 	prev, next *portOwner    // on the port's list
 	left       *portOwner    // what the socket has left behind, a list by this field
 
-	ip       [16]byte // see boundName
-	peer     [16]byte // of a connection
-	peerPort uint16
-	nic      tcpip.NICID // of a link-local address
-	since    uint32      // when TIME-WAIT of a closed socket was noticed, see second; 0: it was not
+	ip    [16]byte    // see boundName
+	peer  [16]byte    // of a connection
+	nic   tcpip.NICID // of a link-local address
+	since uint32      // when TIME-WAIT of a closed socket was noticed, see second; 0: it was not
 
+	peerPort  uint16
+	only      bool // bound to an IPv6 address: so is IPV6_V6ONLY, in a moment
 	picked    bool // by connect
 	listening bool
 	orphan    bool // a connection in TIME-WAIT that its socket has left behind
 	reusePort bool // SO_REUSEPORT of an orphan
-}
-
-func (o *portOwner) closed() bool { return o.orphan || o.t.closed.Load() }
-
-// gone reports whether an owner is one no more.
-func (o *portOwner) gone() bool {
-	return over(o.raw) && (o.closed() || !o.t.has(flagPortLock))
-}
-
-func (o *portOwner) listens() bool { return o.listening && !over(o.raw) }
-
-func (o *portOwner) timeWait() bool { return o.raw.EndpointState() == tcp.StateTimeWait }
-
-func (o *portOwner) name() boundName {
-	return boundName{
-		ip: o.ip, six: o.t.af == endpoint.AF_INET6,
-		only: o.t.af == endpoint.AF_INET6 && o.raw.SocketOptions().GetV6Only(),
-	}
-}
-
-func (o *portOwner) device() tcpip.NICID {
-	if nic := o.raw.SocketOptions().GetBindToDevice(); nic != 0 {
-		return tcpip.NICID(nic)
-	}
-	return o.nic
-}
-
-func (o *portOwner) reuse() bool { return o.raw.SocketOptions().GetReuseAddress() }
-
-func (o *portOwner) sharesPort() bool {
-	if o.orphan {
-		return o.reusePort
-	}
-	return o.t.has(flagReusePort)
-}
-
-// conflicts reports whether o cannot have the port of other, which has it:
-// inet_bind_conflict of Linux. What is picked is shared with nobody.
-func (o *portOwner) conflicts(other *portOwner, pick bool) bool {
-	mine, theirs := o.device(), other.device()
-	if mine != 0 && theirs != 0 && mine != theirs {
-		return false
-	}
-	me, them := o.name(), other.name()
-	switch {
-	case !me.overlaps(&them, true):
-		return false
-	case pick:
-		return true
-	case o.reuse() && other.reuse() && !other.listens():
-		return false
-	}
-	return !o.sharesPort() || !other.sharesPort() || !other.timeWait() && o.t.cred.Uid != other.t.cred.Uid
-}
-
-// admits reports whether o may have the port, by bind or, if it is to be picked
-// for it, pick.
-func (b *tcpPort) admits(o *portOwner, pick bool) bool {
-	if !pick && b.inGroup(o) {
-		return true
-	}
-	for other := b.owners; other != nil; other = other.next {
-		if other != o && o.conflicts(other, pick) {
-			return false
-		}
-	}
-	return true
-}
-
-// inGroup is sk_reuseport_match of Linux.
-func (b *tcpPort) inGroup(o *portOwner) bool {
-	me := o.name()
-	return b.open && o.sharesPort() && b.uid == o.t.cred.Uid && b.group.overlaps(&me, false)
-}
-
-// note remembers who came last, inet_csk_update_fastreuse of Linux.
-func (b *tcpPort) note(o *portOwner) {
-	switch {
-	case !o.sharesPort():
-		b.open = false
-	case !b.inGroup(o):
-		b.open, b.group, b.uid = true, o.name(), o.t.cred.Uid
-	}
-}
-
-// lets reports whether connect may pick the port: if all others have it from
-// connect too, and none is connected to the same address and port. One such is no
-// matter if it is in TIME-WAIT long enough (tcp_tw_reuse): replaced.
-func (b *tcpPort) lets(c *claim) (ok bool, replaced *portOwner) {
-	if b.kept > 0 {
-		return false, nil
-	}
-	for o := b.owners; o != nil; o = o.next {
-		if o.peer != c.peer || o.peerPort != c.peerPort {
-			continue
-		}
-		if replaced != nil || !c.loopback || !o.timeWait() || o.since == 0 || c.now <= o.since {
-			return false, nil
-		}
-		replaced = o
-	}
-	return true, replaced
 }
 
 // A claim is what a socket asks for a port with.
@@ -191,6 +90,7 @@ type claim struct {
 	port uint16 // 0: one that is picked
 	ip   [16]byte
 	nic  tcpip.NICID
+	only bool // ip is an IPv6 address
 
 	// For the choice of one.
 	first, last uint16
@@ -204,14 +104,27 @@ type claim struct {
 	now      uint32 // the second
 }
 
+// replaced is a connection in TIME-WAIT that another takes the place of: it has
+// to be ended first. Its socket, if that is open, hears nothing of it.
+type replaced struct {
+	t   *tcpEndpoint // nil: there is none
+	raw *tcp.Endpoint
+}
+
+func (r replaced) end() {
+	if r.t != nil {
+		r.raw.Abort()
+		r.t.forget(r.raw, &tcpip.ErrAborted{})
+	}
+}
+
 // take gives the socket a port, for raw. had reports that it had one already,
-// which it keeps. replaced is a connection in TIME-WAIT that has to be ended
-// before the port can be used.
-func (s *tcpPorts) take(t *tcpEndpoint, raw *tcp.Endpoint, c *claim) (port uint16, had bool, replaced *tcp.Endpoint, err error) {
+// which it keeps.
+func (s *tcpPorts) take(t *tcpEndpoint, raw *tcp.Endpoint, c *claim) (port uint16, had bool, old replaced, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if t.closed.Load() {
-		return 0, false, nil, endpoint.EBADF
+		return 0, false, old, endpoint.EBADF
 	}
 	o := &t.owner
 	if o.port != nil {
@@ -219,61 +132,34 @@ func (s *tcpPorts) take(t *tcpEndpoint, raw *tcp.Endpoint, c *claim) (port uint1
 			if over(o.raw) {
 				o.raw = raw
 			}
-			return o.port.number, true, nil, nil
+			return o.port.number, true, old, nil
 		}
 		s.leave(o)
 	}
 	o.t, o.raw = t, raw
-	o.ip, o.nic = c.ip, c.nic
+	o.ip, o.nic, o.only = c.ip, c.nic, c.only
 	o.peer, o.peerPort, o.listening, o.since = c.peer, c.peerPort, false, 0
 	o.picked = c.connect && c.port == 0
 	number := c.port
 	switch {
 	case number == 0:
-		var old *portOwner
-		if number, old = s.pick(o, c); old != nil {
-			replaced = old.raw
-			s.remove(old)
-		}
+		number, old = s.pick(o, c)
 		if number == 0 && c.connect {
-			return 0, false, nil, endpoint.EADDRNOTAVAIL
+			return 0, false, old, endpoint.EADDRNOTAVAIL
 		}
 		if number == 0 {
-			return 0, false, nil, endpoint.EADDRINUSE
+			return 0, false, old, endpoint.EADDRINUSE
 		}
 	default:
 		if b := s.live(number); b != nil && !b.admits(o, false) {
-			return 0, false, nil, endpoint.EADDRINUSE
+			return 0, false, old, endpoint.EADDRINUSE
 		}
 	}
 	s.add(o, number)
 	if !o.picked {
 		o.port.note(o)
 	}
-	return number, false, replaced, nil
-}
-
-// pick chooses a port, algorithm 1 of RFC 6056; 0 if there is none.
-func (s *tcpPorts) pick(o *portOwner, c *claim) (number uint16, replaced *portOwner) {
-	span := uint32(c.last) - uint32(c.first) + 1
-	for i := range span {
-		number = uint16(uint32(c.first) + (c.random+i)%span)
-		if c.connect && number == c.peerPort {
-			continue // it could meet itself
-		}
-		b := s.live(number)
-		if b == nil {
-			return number, nil
-		}
-		if !c.connect {
-			if b.admits(o, true) {
-				return number, nil
-			}
-		} else if ok, old := b.lets(c); ok {
-			return number, old
-		}
-	}
-	return 0, nil
+	return number, false, old, nil
 }
 
 // inherit gives an accepted socket the port of its listener l.
@@ -326,24 +212,34 @@ func (s *tcpPorts) narrow(t *tcpEndpoint, raw *tcp.Endpoint, local tcpip.Address
 	}
 }
 
-// replace takes a connection in TIME-WAIT out that has the socket's port and
-// that peer: on Linux a socket that is bound may take its place. nil if there is
-// none.
-func (s *tcpPorts) replace(t *tcpEndpoint, c *claim) *tcp.Endpoint {
+// replace is a connection in TIME-WAIT with the socket's port and that peer: on
+// Linux a socket that is bound may take its place.
+func (s *tcpPorts) replace(t *tcpEndpoint, c *claim) (old replaced) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := &t.owner
 	if o.port == nil {
-		return nil
+		return old
 	}
 	me := o.name()
-	for old := o.port.owners; old != nil; old = old.next {
-		if old.peerPort == c.peerPort && old.peer == c.peer && old.closed() && old.timeWait() && (old.ip == o.ip || me.wild()) {
-			s.remove(old)
-			return old.raw
+	for other := o.port.owners; other != nil; other = other.next {
+		if other != o && other.peerPort == c.peerPort && other.peer == c.peer && other.timeWait() && (other.ip == o.ip || me.wild()) {
+			return s.displace(other)
 		}
 	}
-	return nil
+	return old
+}
+
+// displace takes a connection in TIME-WAIT out. A socket that is open keeps the
+// port that it was given.
+func (s *tcpPorts) displace(o *portOwner) replaced {
+	old := replaced{o.t, o.raw}
+	if o.closed() || !o.t.has(flagPortLock) {
+		s.remove(o)
+	} else {
+		o.peerPort = 0
+	}
+	return old
 }
 
 // renew makes raw the netstack endpoint of the socket instead of old, which was

@@ -19,7 +19,7 @@ func (t *tcpEndpoint) takePort(raw *tcp.Endpoint, fa tcpip.FullAddress, peer *cl
 	if peer != nil {
 		c = *peer
 	}
-	c.port, c.nic, c.ip = fa.Port, fa.NIC, nameIP(t.af, fa.Addr)
+	c.port, c.nic, c.ip, c.only = fa.Port, fa.NIC, nameIP(t.af, fa.Addr), isSix(fa.Addr)
 	if c.port == 0 {
 		random := t.p.stack.SecureRNG()
 		c.random = random.Uint32()
@@ -28,10 +28,8 @@ func (t *tcpEndpoint) takePort(raw *tcp.Endpoint, fa tcpip.FullAddress, peer *cl
 			c.now = t.p.second()
 		}
 	}
-	port, had, replaced, err := t.p.ports.take(t, raw, &c)
-	if replaced != nil {
-		replaced.Abort()
-	}
+	port, had, old, err := t.p.ports.take(t, raw, &c)
+	old.end()
 	return port, had, err
 }
 
@@ -53,39 +51,40 @@ func (t *tcpEndpoint) isOwn(fa tcpip.FullAddress) bool {
 	return a.Unspecified() || t.p.stack.CheckLocalAddress(fa.NIC, netOf(a), a) != 0
 }
 
+// isSix reports whether an address is one of IPv6.
+func isSix(a tcpip.Address) bool { return a.Len() == header.IPv6AddressSize && !isMapped(a) }
+
 // bindRaw binds a netstack endpoint to a port that the table gave. Netstack's own
-// table is told that all ports are shared, as SO_REUSEPORT means there, and
-// forgets it again: of what is bound to any address and then connected it would
-// give back another entry than it made.
+// table is told that all ports are shared, which is what SO_REUSEPORT means there.
 func (t *tcpEndpoint) bindRaw(raw *tcp.Endpoint, fa tcpip.FullAddress) tcpip.Error {
 	ops := raw.SocketOptions()
 	only := ops.GetV6Only()
 	ops.SetReusePort(true)
-	if fa.Addr.Len() == header.IPv6AddressSize && !isMapped(fa.Addr) {
+	if isSix(fa.Addr) {
 		ops.SetV6Only(true) // as __inet6_bind of Linux
 	}
-	if err := raw.Bind(fa); err != nil {
+	err := raw.Bind(fa)
+	if err != nil {
 		ops.SetV6Only(only)
-		return err
 	}
-	res := ports.Reservation{
-		Networks:     []tcpip.NetworkProtocolNumber{t.network()},
+	return err
+}
+
+// forgetBelow takes the port of an endpoint that is bound to any address, and is
+// about to be connected, out of netstack's table: in the end netstack looks for
+// it at the address of the connection.
+func (t *tcpEndpoint) forgetBelow(raw *tcp.Endpoint, port uint16) {
+	ops := raw.SocketOptions()
+	networks := [...]tcpip.NetworkProtocolNumber{header.IPv4ProtocolNumber, header.IPv6ProtocolNumber}
+	n := 1
+	if t.af == endpoint.AF_INET6 {
+		n = 2
+	}
+	t.p.stack.ReleasePort(ports.Reservation{
+		Networks:     networks[:n],
 		Transport:    tcp.ProtocolNumber,
-		Addr:         fa.Addr,
-		Port:         fa.Port,
+		Port:         port,
 		Flags:        ports.Flags{TupleOnly: ops.GetReuseAddress(), LoadBalanced: true},
 		BindToDevice: tcpip.NICID(ops.GetBindToDevice()),
-	}
-	switch {
-	case isMapped(fa.Addr):
-		res.Networks[0] = header.IPv4ProtocolNumber
-		res.Addr = tcpip.AddrFrom4Slice(fa.Addr.AsSlice()[12:])
-		if res.Addr.Unspecified() {
-			res.Addr = tcpip.Address{}
-		}
-	case t.af == endpoint.AF_INET6 && fa.Addr.Len() == 0:
-		res.Networks = append(res.Networks, header.IPv4ProtocolNumber)
-	}
-	t.p.stack.ReleasePort(res)
-	return nil
+	})
 }
