@@ -138,12 +138,17 @@ func (s *Socket) connect(d *desc, a endpoint.Addr, addr Addr, lim limit) error {
 		lim.late = err // SO_SNDTIMEO: the attempt goes on
 	}
 	// Another connect tells how the attempt ended: nil, from where on it is
-	// EISCONN, or the error, after which the socket may connect anew.
+	// EISCONN, or the error, after which the socket may connect anew. Errors and
+	// hang-up may be there before it has ended.
 	err = d.wait(w, endpoint.Out, lim, func() error {
 		if ep.Ready(endpoint.Out) == 0 {
 			return endpoint.EAGAIN
 		}
-		return ep.Connect(a)
+		err := ep.Connect(a)
+		if err == endpoint.EALREADY {
+			return endpoint.EAGAIN
+		}
+		return err
 	})
 	if joins && err == endpoint.EISCONN {
 		err = nil // whoever began it was told

@@ -86,10 +86,23 @@ func TestUnreachable(t *testing.T) {
 
 // TestConnectTimesOut: nobody answers, and the stack gives up by itself,
 // which is not the socket's timeout.
-func TestConnectTimesOut(t *testing.T) {
+func TestConnectTimesOut(t *testing.T) { connectTimesOut(t, func(*Socket) {}) }
+
+// TestConnectShutDown: a socket that was shut down both ways before it connects
+// hangs up from the start, and waits for the attempt all the same.
+func TestConnectShutDown(t *testing.T) {
+	connectTimesOut(t, func(s *Socket) {
+		if err := s.Shutdown(SHUT_RDWR); !errors.Is(err, endpoint.ENOTCONN) {
+			t.Errorf("shutdown: %v", err)
+		}
+	})
+}
+
+func connectTimesOut(t *testing.T, before func(*Socket)) {
 	clock := new(handClock)
 	a, _ := hostsOn(t, clock)
 	s := open(t, a, AF_INET, SOCK_STREAM)
+	before(s)
 	result := make(chan error, 1)
 	go func() { result <- s.Connect(InetAddr{"192.0.2.99", 80}) }()
 	for {
