@@ -20,7 +20,7 @@ const (
 	FIONBIO    = 0x5421 // non-blocking mode on, unless arg is 0
 	FIONCLEX   = 0x5450 // FD_CLOEXEC off
 	FIOCLEX    = 0x5451 // FD_CLOEXEC on
-	SIOCATMARK = 0x8905 // whether urgent data comes next: on AF_UNIX streams, for TCP has none
+	SIOCATMARK = 0x8905 // whether urgent data comes next; over TCP never
 )
 
 // Commands and flags of fcntl(2).
@@ -71,7 +71,7 @@ func (d *desc) ioctl(request, arg int) (int, error) {
 		d.cloexec.Store(request == FIOCLEX)
 		return 0, nil
 	case SIOCATMARK:
-		if m, ok := d.file.ep.(endpoint.Marked); ok {
+		if m, ok := d.file.ep.(endpoint.Marker); ok {
 			at, err := m.AtMark()
 			if at {
 				return 1, nil

@@ -197,12 +197,12 @@ type Carried interface {
 	Dropped(left int)
 }
 
-// Marked is an Endpoint that can have urgent data.
-type Marked interface {
+// Marker is an Endpoint that may have urgent data.
+type Marker interface {
 	Endpoint
 
-	// AtMark is SIOCATMARK: whether the urgent data come next. EOPNOTSUPP for a
-	// type that has none.
+	// AtMark reports whether urgent data comes next, or has been received from
+	// there: SIOCATMARK. EOPNOTSUPP if the type of endpoint has none.
 	AtMark() (bool, error)
 }
 

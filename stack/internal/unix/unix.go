@@ -77,7 +77,7 @@ type Endpoint struct {
 
 var (
 	_ endpoint.Carried = (*Endpoint)(nil)
-	_ endpoint.Marked  = (*Endpoint)(nil)
+	_ endpoint.Marker  = (*Endpoint)(nil)
 )
 
 // stored has the values of options that are kept and told, no more.

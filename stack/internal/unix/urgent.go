@@ -103,24 +103,31 @@ func (q *queue) takeUrgent(h how) (p portion, err error) {
 	return p, endpoint.EINVAL
 }
 
-// AtMark implements endpoint.Marked. As on Linux that is so where they have been
-// received too, until something behind them is.
+// AtMark implements endpoint.Marker.
 func (e *Endpoint) AtMark() (bool, error) {
-	switch {
-	case e.state.Load() == closed:
-		return false, endpoint.EBADF
-	case e.typ != endpoint.SOCK_STREAM:
+	if e.in.records() {
 		return false, endpoint.EOPNOTSUPP
 	}
-	q := &e.in
+	return e.in.atMark(), nil
+}
+
+// atMark reports whether the queue begins with the marked byte, perhaps behind
+// gaps, or with a gap while there is no mark: unix_ioctl of Linux, which keeps one
+// of several gaps side by side.
+func (q *queue) atMark() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	waiting := q.segs[q.head:]
-	if len(waiting) == 0 {
-		return false, nil
+	for i := q.head; i < len(q.segs); i++ {
+		switch s := &q.segs[i]; {
+		case s.urgent == marked:
+			return true
+		case s.urgent != gap:
+			return false
+		case !q.mark.Load():
+			return true
+		}
 	}
-	next := len(waiting) > 1 && waiting[1].urgent == marked
-	return waiting[0].urgent == marked || waiting[0].urgent == gap && (next || !q.mark.Load()), nil
+	return false
 }
 
 // pass leaves the bytes of a segment out.
