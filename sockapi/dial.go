@@ -184,7 +184,13 @@ func (n *Net) dialOne(ctx context.Context, nw network, a endpoint.Addr) (*Socket
 	if err != nil {
 		return nil, err
 	}
-	if err := s.connect(s.desc, a, nil, limit{until: noLimit, ctx: ctx}); err != nil {
+	if a.Family != AF_UNIX && nw.typ != SOCK_STREAM {
+		err = s.setInt(SOL_SOCKET, SO_BROADCAST, 1)
+	}
+	if err == nil {
+		err = s.connect(s.desc, a, nil, limit{until: noLimit, ctx: ctx})
+	}
+	if err != nil {
 		s.Close()
 		return nil, err
 	}

@@ -314,6 +314,23 @@ func TestUnlinkOnClose(t *testing.T) {
 	}
 }
 
+// TestDialBroadcast: sockets of datagrams of the Go dialect may send to all, as
+// those of package net.
+func TestDialBroadcast(t *testing.T) {
+	a, b := hosts(t)
+	p := listenPacket(t, b, "udp4", "0.0.0.0:9")
+	c, err := a.Dial("udp", "192.0.2.255:9")
+	check(t, err)
+	defer c.Close()
+	_, err = c.Write([]byte("all"))
+	check(t, err)
+	buf := make([]byte, 32)
+	check(t, p.SetReadDeadline(time.Now().Add(10*time.Second)))
+	if n, _, err := p.ReadFrom(buf); string(buf[:n]) != "all" || err != nil {
+		t.Errorf("%q, %v", buf[:n], err)
+	}
+}
+
 // TestLingerBeyondCounting: a time that is no C int is as long as one holds.
 func TestLingerBeyondCounting(t *testing.T) {
 	a, b := hosts(t)
