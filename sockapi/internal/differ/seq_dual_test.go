@@ -243,6 +243,27 @@ var dualSequences = []sequence{
 		to.Port = 0
 		c.bind(to)
 	}},
+	{name: "groups and their scopes", run: func(s *script) {
+		scoped := func(ip string, scope uint32) endpoint.Addr {
+			a := at(ip, 0)
+			a.Scope = scope
+			return a
+		}
+		a, b, c, d := s.datagram("a"), s.datagram("b"), s.datagram("c"), s.stream("d")
+		a.bind(at("ff02::1", 0))
+		a.bind(at("ff01::1", 0))
+		a.bind(scoped("ff02::1", 4711))
+		a.bind(scoped("ff02::1", 1))
+		b.bind(scoped("ff01::1", 1))
+		c.bind(at("ff0e::1", 0))
+		d.bind(at("ff02::1", 0))
+		d.bind(scoped("ff02::1", 1))
+		d.bind(at("ff0e::1", 0))
+		e := s.datagram("e")
+		e.connect(at("ff02::1", 9))
+		e.connect(at("ff01::1", 9))
+		e.connect(scoped("ff02::1", 4711))
+	}},
 	{name: "a scope where none is needed", run: func(s *script) {
 		a := s.datagram("a")
 		to := at("::1", 0)

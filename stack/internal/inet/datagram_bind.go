@@ -86,8 +86,14 @@ func unmap(a tcpip.Address) tcpip.Address {
 	return tcpip.AddrFrom4(v4)
 }
 
+// needsScopeAddress is __ipv6_addr_needs_scope_id of Linux: an address of one link,
+// or a group of one link or one interface.
 func needsScopeAddress(a tcpip.Address) bool {
-	return a.Len() == header.IPv6AddressSize && (header.IsV6LinkLocalUnicastAddress(a) || header.IsV6LinkLocalMulticastAddress(a))
+	if a.Len() != header.IPv6AddressSize {
+		return false
+	}
+	return header.IsV6LinkLocalUnicastAddress(a) || header.IsV6LinkLocalMulticastAddress(a) ||
+		header.IsV6MulticastAddress(a) && header.V6MulticastScope(a) == header.IPv6InterfaceLocalMulticastScope
 }
 
 func netOf(a tcpip.Address) tcpip.NetworkProtocolNumber {
@@ -146,7 +152,7 @@ func (d *datagram) Connect(a endpoint.Addr) error {
 	if err := d.checkPeer(&fa, &d.ops); err != nil {
 		return err
 	}
-	if fa.NIC == 0 && header.IsV6LinkLocalMulticastAddress(fa.Addr) && d.device(d.where.Load()) == 0 {
+	if fa.NIC == 0 && isMulticast(fa.Addr) && needsScopeAddress(fa.Addr) && d.device(d.where.Load()) == 0 {
 		if fa.NIC = tcpip.NICID(d.ip.group6.Load()); fa.NIC == 0 {
 			return endpoint.EINVAL
 		}

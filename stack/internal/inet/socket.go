@@ -211,6 +211,9 @@ func (s *socket) checkLocal(fa tcpip.FullAddress, ops *tcpip.SocketOptions) erro
 		}
 		return nil
 	}
+	if s.typ == endpoint.SOCK_STREAM && header.IsV6MulticastAddress(fa.Addr) {
+		return endpoint.EINVAL
+	}
 	if needsScopeAddress(fa.Addr) {
 		if fa.NIC == 0 {
 			fa.NIC = tcpip.NICID(ops.GetBindToDevice())
