@@ -10,7 +10,7 @@ import (
 // way through lo, lo has that address too.
 type homes struct {
 	generation uint64
-	lo         tcpip.NICID // the first loopback interface; 0: there is none
+	lo         tcpip.NICID // 0: there is none
 	of         map[tcpip.Address]tcpip.NICID
 }
 
@@ -22,11 +22,12 @@ func (p *Protocols) homes() *homes {
 	}
 	h := &homes{generation: generation, of: make(map[tcpip.Address]tcpip.NICID)}
 	for nic, info := range p.stack.NICInfo() {
-		if info.Flags.Loopback && (h.lo == 0 || nic < h.lo) {
-			h.lo = nic
-		}
 		for _, a := range info.ProtocolAddresses {
-			h.of[a.AddressWithPrefix.Address] = nic
+			addr := a.AddressWithPrefix.Address
+			h.of[addr] = nic
+			if info.Flags.Loopback && (addr == loopback4 || addr == header.IPv6Loopback) {
+				h.lo = nic
+			}
 		}
 	}
 	p.known.Store(h)
