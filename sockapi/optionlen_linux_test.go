@@ -133,3 +133,46 @@ var optionsBeside = map[int][]int{
 	SOL_SOCKET:  {SO_PASSCRED}, // kernels of 2025 have it on AF_UNIX sockets alone
 	IPPROTO_TCP: {TCP_INFO},    // a structure that grows with each kernel
 }
+
+// TestOptionNoneLikeKernel sets options to None with a length, which is a NULL
+// buffer, on sockets of the kernel and on ours.
+func TestOptionNoneLikeKernel(t *testing.T) {
+	n := host(t)
+	for _, c := range []struct {
+		family, typ, level, name int
+	}{
+		{AF_INET, SOCK_STREAM, SOL_SOCKET, SO_REUSEADDR},
+		{AF_INET, SOCK_STREAM, IPPROTO_TCP, TCP_NODELAY},
+		{AF_INET, SOCK_STREAM, IPPROTO_TCP, 99},
+		{AF_INET, SOCK_STREAM, IPPROTO_IP, IP_TTL},
+		{AF_INET, SOCK_STREAM, IPPROTO_IP, 99},
+		{AF_INET, SOCK_STREAM, IPPROTO_IP, IP_ADD_MEMBERSHIP},
+		{AF_INET, SOCK_STREAM, IPPROTO_IPV6, IPV6_V6ONLY},
+		{AF_INET, SOCK_DGRAM, IPPROTO_TCP, TCP_NODELAY},
+		{AF_INET, SOCK_DGRAM, IPPROTO_UDP, UDP_CORK},
+		{AF_INET, SOCK_DGRAM, IPPROTO_UDP, 99},
+		{AF_INET6, SOCK_DGRAM, IPPROTO_IPV6, IPV6_V6ONLY},
+		{AF_INET6, SOCK_DGRAM, IPPROTO_IPV6, IPV6_RECVERR},
+		{AF_INET6, SOCK_DGRAM, IPPROTO_IPV6, 199},
+		{AF_UNIX, SOCK_STREAM, SOL_SOCKET, SO_PASSCRED},
+		{AF_UNIX, SOCK_STREAM, SOL_SOCKET, 999},
+		{AF_UNIX, SOCK_STREAM, IPPROTO_TCP, TCP_NODELAY},
+	} {
+		for _, size := range []int{1, 3, 4, 8} {
+			if c.name == IP_ADD_MEMBERSHIP && size < 8 {
+				continue // ours takes it for EFAULT too
+			}
+			s := open(t, n, c.family, c.typ)
+			fd, err := unix.Socket(c.family, c.typ|unix.SOCK_CLOEXEC, 0)
+			check(t, err)
+			_, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(c.level), uintptr(c.name), 0, uintptr(size), 0)
+			unix.Close(fd)
+			want, _ := endpoint.FromHost(errno)
+			got := errnoOf(s.SetsockoptNone(c.level, c.name, size))
+			if got != want {
+				t.Errorf("family %d, type %d, level %d, option %d, None of %d: %v, want %v", c.family, c.typ, c.level, c.name, size, got, want)
+			}
+			s.Close()
+		}
+	}
+}

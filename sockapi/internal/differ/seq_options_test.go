@@ -32,9 +32,9 @@ func optionSequences() (qs []sequence) {
 		options []option
 	}{
 		{"tcp4", endpoint.AF_INET, endpoint.SOCK_STREAM, append(append([]option{ipTTL, ipTOS, ipMTUDisc, ipRecvttl, ipPktinfo, ipMcTTL, ipMcLoop, ipOptions, ipFreebind, ipUnicastIf, ipMcJoin, ipv6V6only}, socketOptions...), tcpOptions...)},
-		{"udp4", endpoint.AF_INET, endpoint.SOCK_DGRAM, append([]option{ipTTL, ipTOS, ipMTUDisc, ipRecvttl, ipPktinfo, ipMcTTL, ipMcLoop, ipOptions, ipFreebind, ipUnicastIf, ipMcJoin, udpCork, tcpNodelay}, socketOptions...)},
+		{"udp4", endpoint.AF_INET, endpoint.SOCK_DGRAM, append([]option{ipTTL, ipTOS, ipMTUDisc, ipRecvttl, ipPktinfo, ipMcTTL, ipMcLoop, ipOptions, ipFreebind, ipUnicastIf, ipMcJoin, udpCork, tcpNodelay, ipMcIf, ipRFC4884, soBsdcompat}, socketOptions...)},
 		{"tcp6", endpoint.AF_INET6, endpoint.SOCK_STREAM, []option{ipv6V6only, ipv6Hops, ipv6McHops, ipv6McLoop, ipv6McIf, ipv6MTU, ipv6Dontfrag, ipv6Autoflow, ipv6McJoin, ipFreebind, ipv6Tclass, ipv6Pktinfo, ipTTL, tcpNodelay}},
-		{"udp6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, []option{ipv6V6only, ipv6Hops, ipv6McHops, ipv6McLoop, ipv6McIf, ipv6MTU, ipv6Dontfrag, ipv6Autoflow, ipv6McJoin, ipFreebind, ipv6Tclass, ipv6Pktinfo, ipTTL, udpCork}},
+		{"udp6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, []option{ipv6V6only, ipv6Hops, ipv6McHops, ipv6McLoop, ipv6McIf, ipv6MTU, ipv6Dontfrag, ipv6Autoflow, ipv6McJoin, ipFreebind, ipv6Tclass, ipv6Pktinfo, ipTTL, udpCork, ipv6RFC4884, ipv6McAll}},
 		{"unix", endpoint.AF_UNIX, endpoint.SOCK_STREAM, append([]option{tcpNodelay, ipTTL}, socketOptions...)},
 	} {
 		for _, o := range k.options {
@@ -80,7 +80,7 @@ var socketOptions = []option{soDebug, soReuseaddr, soReuseport, soType, soError,
 	soPriority, soLinger, soPasscred, soRcvlowat, soSndlowat, soRcvtimeo, soSndtimeo, soAcceptconn, soProtocol, soDomain, soTimestamp, soPeekOff}
 
 var tcpOptions = []option{tcpNodelay, tcpMaxseg, tcpCork, tcpKeepidle, tcpKeepintvl, tcpKeepcnt, tcpSyncnt, tcpLinger2, tcpDefer,
-	tcpQuickack, tcpUserTimeout}
+	tcpQuickack, tcpUserTimeout, tcpFastopen}
 
 // lengths reads an option into buffers of several lengths, or of one.
 func (k *sock) lengths(o option, sizes ...int) {

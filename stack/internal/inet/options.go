@@ -178,6 +178,9 @@ func getOption(o target, level, name int, buf []byte) (int, error) {
 		if o.af == endpoint.AF_INET && level != endpoint.SOL_SOCKET && level != endpoint.SOL_IP && !o.ownLevel(level) {
 			return 0, endpoint.EOPNOTSUPP // ip_getsockopt of Linux; an AF_INET6 socket says ENOPROTOOPT
 		}
+		if o.filtersNothing(level) {
+			return 0, endpoint.EOPNOTSUPP
+		}
 		return 0, endpoint.ENOPROTOOPT
 	}
 	return row.get(o, buf)
@@ -186,6 +189,9 @@ func getOption(o target, level, name int, buf []byte) (int, error) {
 func setOption(o target, level, name int, value []byte) error {
 	row := o.find(level, name)
 	if row == nil || row.set == nil {
+		if o.filtersNothing(level) {
+			return endpoint.EOPNOTSUPP
+		}
 		if len(value) < 4 && o.lengthFirst(level) && (level != endpoint.SOL_TCP || name != endpoint.TCP_ULP && name != endpoint.TCP_FASTOPEN_KEY) {
 			return endpoint.EINVAL
 		}
@@ -269,6 +275,12 @@ func (s *socket) ownLevel(level int) bool {
 // and do_rawv6_setsockopt.
 func (s *socket) lengthFirst(level int) bool {
 	return s.ownLevel(level) && (level != endpoint.SOL_RAW || s.af == endpoint.AF_INET6)
+}
+
+// filtersNothing reports whether a level is that of ICMPv6's filter on a raw socket
+// of another protocol, rawv6_setsockopt of Linux.
+func (s *socket) filtersNothing(level int) bool {
+	return level == endpoint.SOL_ICMPV6 && s.kind() == onRaw && s.af == endpoint.AF_INET6 && s.proto != endpoint.IPPROTO_ICMPV6
 }
 
 // number and setNumber are an option that a datagram socket keeps itself and

@@ -137,7 +137,10 @@ func socketOptions() []option {
 				o.ops().SetLinger(tcpip.LingerOption{Enabled: on, Timeout: d})
 				return nil
 			}},
-		storedInt(level, endpoint.SO_BSDCOMPAT, "SO_BSDCOMPAT", onAll, 0, math.MinInt32, anyInt, "obsolete in Linux too"),
+		{level: level, name: endpoint.SO_BSDCOMPAT, symbol: "SO_BSDCOMPAT", on: onAll, status: Stored,
+			note: "not even kept, as on Linux",
+			get:  getInt(func(target) int { return 0 }),
+			set:  setInt(func(target, int) error { return nil })},
 		{level: level, name: endpoint.SO_REUSEPORT, symbol: "SO_REUSEPORT", on: onAll,
 			get: getBool(func(o target) bool {
 				if o.tcp != nil {

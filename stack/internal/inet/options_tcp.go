@@ -199,7 +199,16 @@ func tcpOptions() []option {
 				d := tcpip.TCPUserTimeoutOption(time.Duration(v) * time.Millisecond)
 				return errno(o.raw.SetSockOpt(&d))
 			})},
-		storedInt(level, endpoint.TCP_FASTOPEN, "TCP_FASTOPEN", onStream, 0, 0, anyInt, "netstack has no fast open; connections are made the usual way"),
+		{level: level, name: endpoint.TCP_FASTOPEN, symbol: "TCP_FASTOPEN", on: onStream, status: Stored,
+			note: "netstack has no fast open; connections are made the usual way",
+			get:  getInt(func(o target) int { return o.storedInt(level, endpoint.TCP_FASTOPEN, 0) }),
+			set: setInt(func(o target, v int) error {
+				if v < 0 {
+					return endpoint.EINVAL
+				}
+				o.store(level, endpoint.TCP_FASTOPEN, min(v, endpoint.SOMAXCONN)) // as a backlog
+				return nil
+			})},
 		{level: level, name: endpoint.TCP_FASTOPEN_CONNECT, symbol: "TCP_FASTOPEN_CONNECT", on: onStream, status: Stored,
 			note: "netstack has no fast open; connect sends the SYN at once. EINVAL once the socket is more than bound, as on Linux",
 			get:  getInt(func(o target) int { return o.storedInt(level, endpoint.TCP_FASTOPEN_CONNECT, 0) }),

@@ -27,7 +27,7 @@ func udpOptions() []option {
 			note: "on UDP-Lite sockets without effect, as on Linux",
 			get:  getFlag(flagNoCheck6RX), set: setFlag(flagNoCheck6RX)},
 		{level: level, name: endpoint.UDP_SEGMENT, symbol: "UDP_SEGMENT", on: onPorts,
-			note: "a Send is cut into datagrams of this size; on UDP-Lite sockets without effect",
+			note: "a Send is cut into datagrams of this size; a UDP-Lite socket that has one sends nothing: EIO, as on Linux",
 			get:  getInt(func(o target) int { return int(o.dg.ip.segment.Load()) }),
 			set: setInt(func(o target, v int) error {
 				if v < 0 || v > math.MaxUint16 {
