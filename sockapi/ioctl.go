@@ -86,15 +86,33 @@ func (d *desc) ioctl(request, arg int) (int, error) {
 }
 
 // listens is SO_ACCEPTCONN.
-func (f *file) listens() bool {
-	var accepts [4]byte
-	_, err := f.ep.Option(SOL_SOCKET, SO_ACCEPTCONN, accepts[:])
-	return err == nil && accepts != [4]byte{}
+func (f *file) listens() bool { return f.intOption(SO_ACCEPTCONN) != 0 }
+
+// pings reports whether it is a ping socket, which has no ioctls of its own.
+func (f *file) pings() bool {
+	if f.typ != SOCK_DGRAM || f.family == AF_UNIX {
+		return false
+	}
+	proto := f.intOption(SO_PROTOCOL)
+	return proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6
+}
+
+// intOption is an option of SOL_SOCKET; 0 if there is none.
+func (f *file) intOption(name int) int {
+	var buf [4]byte
+	if _, err := f.ep.Option(SOL_SOCKET, name, buf[:]); err != nil {
+		return 0
+	}
+	v, _ := endpoint.Int(buf[:])
+	return v
 }
 
 func (f *file) queued(out bool) (int, error) {
-	if f.listens() {
+	switch {
+	case f.listens():
 		return 0, endpoint.EINVAL
+	case f.pings():
+		return 0, endpoint.ENOTTY
 	}
 	n, sent := f.ep.Queued()
 	if out {

@@ -54,6 +54,8 @@ func themes() []theme {
 			over("control/unix-dgram", endpoint.AF_UNIX, endpoint.SOCK_DGRAM, controlSequences),
 			over("packet/udp4", endpoint.AF_INET, endpoint.SOCK_DGRAM, packetSequences),
 			over("packet/udp6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, packetSequences),
+			over("echo4", endpoint.AF_INET, endpoint.SOCK_DGRAM, echoSequences),
+			over("echo6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, echoSequences),
 			over("urgent/unix-stream", endpoint.AF_UNIX, endpoint.SOCK_STREAM, urgentSequences),
 			over("urgent/unix-seqpacket", endpoint.AF_UNIX, endpoint.SOCK_SEQPACKET, urgentSequences),
 			over("urgent/unix-dgram", endpoint.AF_UNIX, endpoint.SOCK_DGRAM, urgentSequences))},

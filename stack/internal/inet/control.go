@@ -2,6 +2,7 @@ package inet
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -235,7 +236,8 @@ type arrival struct {
 	net         tcpip.NetworkProtocolNumber
 	nic         tcpip.NICID
 	dst         tcpip.Address
-	port        uint16
+	port        uint16 // what stands where a port of the destination would
+	hasPort     bool
 	hops, class uint8
 	reply       tcpip.Address // ipi_spec_dst: the address to answer from
 }
@@ -257,9 +259,7 @@ func (d *datagram) recvControl(got *endpoint.Received, r received, wanted bool) 
 	if d.ops.GetReceivePacketInfo() || d.ops.GetIPv6ReceivePacketInfo() {
 		a.nic = d.p.homes().arrivedBy(pkt.NICID, dst)
 	}
-	if d.kind.ports() {
-		a.port = header.UDP(pkt.TransportHeader().Slice()).DestinationPort()
-	}
+	a.port, a.hasPort = portOf(pkt)
 	if a.net == header.IPv4ProtocolNumber && d.ops.GetReceivePacketInfo() {
 		a.reply = d.replyAddress(pkt, dst)
 	}
@@ -270,6 +270,19 @@ func (d *datagram) recvControl(got *endpoint.Received, r received, wanted bool) 
 		}
 	}
 	got.Control = d.packetItems(got.Control, &a)
+}
+
+// portOf is the third and the fourth byte behind the IP header, which Linux takes for
+// the port whatever the protocol is.
+func portOf(pkt *gvstack.PacketBuffer) (port uint16, ok bool) {
+	h := pkt.TransportHeader().Slice()
+	if len(h) < 4 {
+		h = append(slices.Clone(h), dataOf(pkt)...)
+	}
+	if len(h) < 4 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint16(h[2:]), true
 }
 
 // stampItem adds when a packet came, sock_recv_timestamp of Linux; without an at
@@ -306,7 +319,7 @@ func (d *datagram) packetItems(list []endpoint.Control, a *arrival) []endpoint.C
 		binary.NativeEndian.PutUint32(b[16:], uint32(a.nic))
 		add(endpoint.SOL_IPV6, endpoint.IPV6_PKTINFO, b)
 	}
-	original := d.ops.GetReceiveOriginalDstAddress() && d.kind.ports()
+	original := d.ops.GetReceiveOriginalDstAddress() && a.hasPort
 	if a.net == header.IPv4ProtocolNumber {
 		if d.ops.GetReceivePacketInfo() {
 			b := make([]byte, 12) // struct in_pktinfo
@@ -343,7 +356,8 @@ func (d *datagram) lostControl(r received) int {
 	o := &d.ops
 	lost := d.has(flagTimestamp|flagTimestampNS) || d.has(flagDropCount) && d.in.drops() != 0 ||
 		d.af == endpoint.AF_INET6 && o.GetIPv6ReceivePacketInfo()
-	original := o.GetReceiveOriginalDstAddress() && d.kind.ports()
+	_, port := portOf(r.buffer)
+	original := o.GetReceiveOriginalDstAddress() && port
 	if r.buffer.NetworkProtocolNumber == header.IPv4ProtocolNumber {
 		lost = lost || o.GetReceivePacketInfo() || o.GetReceiveTTL() || o.GetReceiveTOS() || original
 	} else {

@@ -65,7 +65,7 @@ func (d *datagram) errorItems(e *queuedError) []endpoint.Control {
 		return list
 	}
 	a := e.message
-	a.port = d.where.Load().port
+	a.port, a.hasPort = d.where.Load().port, true
 	if a.net == header.IPv6ProtocolNumber {
 		a.nic = d.p.homes().arrivedBy(a.nic, a.dst)
 	}

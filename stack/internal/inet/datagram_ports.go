@@ -181,7 +181,7 @@ func (d *datagram) score(id *packetID) int {
 		}
 		score += 16 // Linux asks those that are bound to an address first
 	}
-	if b.connected {
+	if b.connected && d.kind != kindPing { // ping_lookup of Linux looks at no peer
 		if b.peer.Addr != id.remote {
 			return -1
 		}

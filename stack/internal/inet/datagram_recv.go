@@ -192,12 +192,16 @@ func (d *datagram) copyOut(pkt *gvstack.PacketBuffer, dst *transfer) {
 }
 
 // Recv implements endpoint.Endpoint. A datagram that does not fit is cut, and
-// MSG_TRUNC is set; Size is its true length. MSG_OOB means nothing here. After
+// MSG_TRUNC is set; Size is its true length. MSG_OOB means nothing to UDP, and is
+// EOPNOTSUPP on raw and ping sockets. After
 // SHUT_RD datagrams are received as before; where there is none, who waits gets 0
 // and who does not (MSG_DONTWAIT) EAGAIN, although poll says that it is readable.
 func (d *datagram) Recv(r endpoint.RecvRequest) (endpoint.Received, error) {
 	if d.state.Load() == stateClosed {
 		return endpoint.Received{}, endpoint.EBADF
+	}
+	if r.Flags&endpoint.MSG_OOB != 0 && !d.kind.ports() {
+		return endpoint.Received{}, endpoint.EOPNOTSUPP
 	}
 	if r.Flags&endpoint.MSG_ERRQUEUE != 0 {
 		return d.recvError(&d.errs, r, d.errorItems)
@@ -231,6 +235,9 @@ func (d *datagram) Recv(r endpoint.RecvRequest) (endpoint.Received, error) {
 	d.p.release(dst)
 	if got.N < got.Size && room <= got.Size-off {
 		got.Flags |= endpoint.MSG_TRUNC
+	}
+	if d.kind == kindPing {
+		got.Size = got.N // ping_recvmsg of Linux tells no other length
 	}
 	if r.Flags&endpoint.MSG_TRUNC != 0 {
 		d.movePeek(got.Size, peek)

@@ -31,6 +31,11 @@ func (d *datagram) Send(m endpoint.Message) (int, error) {
 			return 0, err
 		}
 	}
+	if d.kind == kindPing {
+		if err := checkPingSize(m.Len()); err != nil {
+			return 0, err
+		}
+	}
 	if m.Flags&endpoint.MSG_OOB != 0 && (d.af == endpoint.AF_INET || !d.kind.ports()) {
 		return 0, endpoint.EOPNOTSUPP
 	}
@@ -49,7 +54,7 @@ func (d *datagram) sendNow(m endpoint.Message, held bool) (int, error) {
 		return 0, endpoint.EMSGSIZE
 	}
 	if d.kind == kindPing {
-		if err := d.checkPing(m.Bufs, size); err != nil {
+		if err := d.checkPing(m.Bufs); err != nil {
 			return 0, err
 		}
 	}
@@ -115,6 +120,9 @@ func (d *datagram) destination(to endpoint.Addr, b *binding) (tcpip.FullAddress,
 	if err = d.checkPeer(&fa, &d.ops); err != nil && err != endpoint.EINVAL {
 		return fa, err // EINVAL, a link-local address without scope, is for Connect alone
 	}
+	if d.kind == kindPing && d.af == endpoint.AF_INET6 && fa.Addr.Len() == 0 {
+		return fa, endpoint.ENETUNREACH // for ping_v6_sendmsg of Linux it is no address
+	}
 	fa = d.anyIsLoopback(fa, b)
 	fa.Addr = unmap(fa.Addr)
 	return fa, nil
@@ -159,7 +167,11 @@ func (d *datagram) sendOn(r *gvstack.Route, b *binding, to tcpip.FullAddress, it
 }
 
 // maySend is what sock_alloc_send_pskb of Linux looks at before it makes a packet.
+// A raw socket gets its packets elsewhere, unless they bring their own header.
 func (d *datagram) maySend() error {
+	if d.kind == kindRaw && !d.has(flagHdrIncl) {
+		return nil
+	}
 	if err := d.takePending(); err != nil {
 		return err
 	}
@@ -421,7 +433,7 @@ func (d *datagram) sendCorked(m endpoint.Message) (int, error) {
 	d.corkMu.Lock()
 	started := d.corked != nil && d.corked.started
 	d.corkMu.Unlock()
-	if !started {
+	if !started || d.kind == kindRaw { // a raw socket asks for the destination each time
 		if err := d.checkCork(m); err != nil { // at once, as the write would at the end
 			return 0, err
 		}

@@ -72,8 +72,12 @@ func (t *icmpTap) HandlePacket(pkt *gvstack.PacketBuffer) {
 	if checksum.Checksum(message, sum) != 0xffff {
 		return
 	}
-	if t.isReply(message[0]) {
+	switch {
+	case t.isReply(message[0]):
 		t.reply(pkt, src, dst, message)
+		return
+	case t.isRequest(message[0]):
+		t.answerEcho(pkt, src, dst, message)
 		return
 	}
 	e := icmpError{net: t.net, nic: pkt.NICID, offender: src, message: arrival{
@@ -104,9 +108,17 @@ func (t *icmpTap) isReply(typ uint8) bool {
 	return header.ICMPv6Type(typ) == header.ICMPv6EchoReply
 }
 
+// isRequest reports whether a message is one that answerEcho may answer.
+func (t *icmpTap) isRequest(typ uint8) bool {
+	if t.net == header.IPv4ProtocolNumber {
+		return header.ICMPv4Type(typ) == header.ICMPv4Echo
+	}
+	return header.ICMPv6Type(typ) == header.ICMPv6EchoRequest
+}
+
 // wants reports whether anything is done with messages of a type.
 func (t *icmpTap) wants(typ uint8) bool {
-	if t.isReply(typ) {
+	if t.isReply(typ) || t.isRequest(typ) {
 		return true
 	}
 	if t.net == header.IPv4ProtocolNumber {

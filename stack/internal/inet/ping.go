@@ -30,11 +30,19 @@ func openPing6(f *family, req endpoint.Request) (endpoint.Endpoint, error) {
 	return d, nil
 }
 
-// checkPing refuses everything but an echo request, ping_supported of Linux.
-func (d *datagram) checkPing(bufs [][]byte, size int) error {
-	if size < header.ICMPv4MinimumSize {
+// checkPingSize is the first that ping_common_sendmsg of Linux looks at.
+func checkPingSize(size int) error {
+	switch {
+	case size > 0xffff:
+		return endpoint.EMSGSIZE
+	case size < header.ICMPv4MinimumSize:
 		return endpoint.EINVAL
 	}
+	return nil
+}
+
+// checkPing refuses everything but an echo request, ping_supported of Linux.
+func (d *datagram) checkPing(bufs [][]byte) error {
 	var h [2]byte
 	payload{bufs: bufs}.copyTo(h[:])
 	want := uint8(header.ICMPv4Echo)

@@ -27,7 +27,7 @@ var _ gvstack.TransportProtocol = (*rawProtocol)(nil)
 
 // usualRaw are the protocols that programs open raw sockets of: those that
 // Linux has a name for, besides OSPF, VRRP, L2TP and the two for experiments
-// (RFC 3692). Each number costs a host about 400 bytes, so that all of them
+// (RFC 3692; over IPv6 netstack takes 253 for an extension header). Each number costs a host about 400 bytes, so that all of them
 // would be most of what a host takes.
 var usualRaw = [...]int{
 	endpoint.IPPROTO_IGMP, endpoint.IPPROTO_IPIP, endpoint.IPPROTO_EGP, endpoint.IPPROTO_PUP, endpoint.IPPROTO_IDP,
