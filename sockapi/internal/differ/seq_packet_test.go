@@ -3,6 +3,7 @@ package differ
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"net/netip"
 
 	"usersock/stack/endpoint"
@@ -117,6 +118,14 @@ var packetSequences = []sequence{
 		b.recv(9, 0)
 		b.recv(9, 0)
 		b.recv(9, 0)
+	}},
+	{name: "longer than any datagram", run: func(s *script) {
+		a, b := s.datagram("a"), s.receiver("b")
+		a.set(s.recverr(), 1)
+		for _, n := range []int{65536, 65535} {
+			a.sendto(strings.Repeat("x", n), b.addr(), 0)
+			a.recvmsg([]int{9}, space, errq)
+		}
 	}},
 	{name: "a peer without a port", run: func(s *script) {
 		a, b := s.receiver("a"), s.receiver("b")

@@ -222,9 +222,7 @@ func (d *datagram) checkSize(r *gvstack.Route, b *binding, to tcpip.FullAddress,
 		whole = true
 	}
 	if size > most || whole && total > mtu {
-		if size <= most || net == header.IPv6ProtocolNumber {
-			d.localError(net, endpoint.EMSGSIZE, to, uint32(mtu))
-		}
+		d.localError(net, endpoint.EMSGSIZE, to, uint32(mtu))
 		return false, endpoint.EMSGSIZE
 	}
 	switch how {
