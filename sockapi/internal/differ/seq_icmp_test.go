@@ -22,11 +22,6 @@ func (s *script) echo() string {
 	return "\x08\x00\x00\x00\x00\x00\x00\x01data"
 }
 
-// rawSocket opens a raw socket of a protocol that nothing else uses.
-func (s *script) rawSocket(name string) *sock {
-	return s.open(name, s.af, endpoint.SOCK_RAW, 254)
-}
-
 // echoSequences are about ping and raw sockets. Of a message two bytes are looked
 // at: behind them are identifiers that the kernel picks.
 var echoSequences = []sequence{
@@ -67,7 +62,7 @@ var echoSequences = []sequence{
 		a.recv(1, 0)
 	}},
 	{name: "raw", run: func(s *script) {
-		a, b := s.rawSocket("a"), s.rawSocket("b")
+		a, b := s.rawSocket("a", 254), s.rawSocket("b", 254)
 		b.bind(s.lo(0))
 		a.recv(1, oob)
 		a.recv(1, oob|errq)
@@ -78,7 +73,7 @@ var echoSequences = []sequence{
 		b.recvmsg([]int{1}, 0, trunc)
 	}},
 	{name: "raw in parts", run: func(s *script) {
-		a, b := s.rawSocket("a"), s.rawSocket("b")
+		a, b := s.rawSocket("a", 254), s.rawSocket("b", 254)
 		b.bind(s.lo(0))
 		a.sendto("in ", s.lo(0), more)
 		a.send("parts", 0)
@@ -86,7 +81,7 @@ var echoSequences = []sequence{
 		b.ioctl("SIOCINQ", sockapi.SIOCINQ)
 	}},
 	{name: "the destination of a raw packet", run: func(s *script) {
-		a, b := s.rawSocket("a"), s.rawSocket("b")
+		a, b := s.rawSocket("a", 254), s.rawSocket("b", 254)
 		b.bind(s.lo(0))
 		o := option{"IP_RECVORIGDSTADDR", endpoint.IPPROTO_IP, endpoint.IP_RECVORIGDSTADDR}
 		if s.af == endpoint.AF_INET6 {

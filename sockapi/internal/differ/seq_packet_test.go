@@ -3,8 +3,8 @@ package differ
 import (
 	"encoding/binary"
 	"fmt"
-	"strings"
 	"net/netip"
+	"strings"
 
 	"usersock/stack/endpoint"
 )

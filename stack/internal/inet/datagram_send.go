@@ -50,7 +50,7 @@ func (d *datagram) Send(m endpoint.Message) (int, error) {
 // some of the checks made before.
 func (d *datagram) sendNow(m endpoint.Message, held bool) (int, error) {
 	size := m.Len()
-	if size > 0xffff {
+	if size > 0xffff && d.af == endpoint.AF_INET {
 		return 0, endpoint.EMSGSIZE
 	}
 	if d.kind == kindPing {
@@ -222,7 +222,9 @@ func (d *datagram) checkSize(r *gvstack.Route, b *binding, to tcpip.FullAddress,
 		whole = true
 	}
 	if size > most || whole && total > mtu {
-		d.localError(net, endpoint.EMSGSIZE, to, uint32(mtu))
+		if size <= 0xffff || net == header.IPv6ProtocolNumber {
+			d.localError(net, endpoint.EMSGSIZE, to, uint32(mtu))
+		}
 		return false, endpoint.EMSGSIZE
 	}
 	switch how {
