@@ -260,6 +260,16 @@ var datagramCalls = []sequence{
 		a.connect(unspec)
 		a.sockname()
 	}},
+	{name: "bound again in vain", run: func(s *script) {
+		a, b := s.receiver("a"), s.datagram("b")
+		b.bind(s.lo(0))
+		b.connect(unspec)
+		b.sockname()
+		b.bind(a.addr())
+		b.sockname()
+		b.connect(a.addr())
+		b.sockname()
+	}},
 	{name: "to a closed port", run: func(s *script) {
 		a := s.datagram("a")
 		closed := s.closedPort(endpoint.SOCK_DGRAM)

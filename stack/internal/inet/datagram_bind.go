@@ -54,6 +54,7 @@ func (d *datagram) Bind(a endpoint.Addr) error {
 		if err == errMoved {
 			return endpoint.EINVAL // a Send or another Bind was first
 		}
+		d.unname(old)
 		return err
 	}
 	d.bound(fa)
@@ -61,6 +62,20 @@ func (d *datagram) Bind(a endpoint.Addr) error {
 		d.ops.SetV6Only(true) // as __inet6_bind of Linux
 	}
 	return nil
+}
+
+// unname forgets the address that was kept when the peer was removed: a Bind has
+// failed, __inet_bind of Linux.
+func (d *datagram) unname(old *binding) {
+	if !old.boundAddr || old.port != 0 {
+		return
+	}
+	b := *old
+	b.local, b.boundAddr, b.nic = tcpip.Address{}, false, 0
+	b.nets = d.nets(false)
+	if d.where.CompareAndSwap(old, &b) {
+		d.set(flagBound4|flagScoped, false)
+	}
 }
 
 // nets are the network protocols whose packets the endpoint takes that is bound
