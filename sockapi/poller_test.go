@@ -322,7 +322,10 @@ func TestPollerRaces(t *testing.T) {
 					return
 				}
 				for _, e := range events[:k] {
-					s := e.Data.(*Socket)
+					s, receives := e.Data.(*Socket)
+					if !receives {
+						continue // it may be closed by now, and its number another's
+					}
 					for {
 						data, err := s.Recv(8, MSG_DONTWAIT)
 						if err != nil || len(data) == 0 {
@@ -332,7 +335,7 @@ func TestPollerRaces(t *testing.T) {
 							close(all)
 						}
 					}
-					if err := p.Modify(e.FD, EPOLLIN|EPOLLONESHOT, s); err != nil && !errors.Is(err, endpoint.EBADF) && !errors.Is(err, endpoint.ENOENT) {
+					if err := p.Modify(e.FD, EPOLLIN|EPOLLONESHOT, s); err != nil {
 						t.Error(err)
 					}
 				}
@@ -354,7 +357,7 @@ func TestPollerRaces(t *testing.T) {
 			for range each {
 				s, err := n.Socket(AF_UNIX, SOCK_DGRAM, 0)
 				check(t, err)
-				if err := p.Add(s.Fileno(), EPOLLOUT|EPOLLET, s); err != nil {
+				if err := p.Add(s.Fileno(), EPOLLOUT|EPOLLET, nil); err != nil {
 					t.Error(err)
 				}
 				if i%3 == 0 {
