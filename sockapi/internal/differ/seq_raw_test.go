@@ -72,6 +72,7 @@ var rawSequences = []sequence{
 		a.sendto(string([]byte{byte(request), 1, 0, 0, 0, 0, 0, 0}), to, 0)
 		a.sendto(echo(request, "\t\t\x00\x01data"), to, oob)
 		a.sendto(echo(request, "\t\t\x00\x01data"), to, 0)
+		s.nameIt(a.addr().Port, "id") // the kernel counts them from 1 on
 		a.sockname()
 		a.on("recv of the reply", func() string {
 			b := make([]byte, 100)
