@@ -283,9 +283,5 @@ func (d *datagram) halfFree() bool { return 2*d.inFlight.Load() < d.ops.GetSendB
 // Queued implements endpoint.Endpoint: the length of the next datagram, and the
 // memory of those that no link has taken yet.
 func (d *datagram) Queued() (in, out int) {
-	if pkt := d.in.peek(); pkt.buffer != nil {
-		in = d.length(pkt.buffer)
-		pkt.buffer.DecRef()
-	}
-	return in, clampInt(d.inFlight.Load())
+	return d.in.next(d.length), clampInt(d.inFlight.Load())
 }

@@ -130,7 +130,9 @@ func (pr *datagramProtocol) HandleUnknownDestinationPacket(tid gvstack.Transport
 			if noChecksum && !d.has(flagNoCheck6RX) || d.kind == kindUDPLite && !d.lite.covers(pkt) {
 				continue
 			}
-			d.deliver(pkt)
+			own := pkt.Clone()
+			d.deliver(own)
+			own.DecRef()
 		}
 		if udp && len(list) == 0 {
 			stats.UnknownPortErrors.Increment()

@@ -11,9 +11,10 @@ import (
 	"usersock/stack/endpoint"
 )
 
-// received is a packet that waits to be received. Several endpoints may hold
-// one packet: reading leaves its bytes where they are. The rest (addresses,
-// ports, TTL) is read from its headers when somebody asks.
+// received is a packet that waits to be received. The rest (addresses, ports,
+// TTL) is read from its headers when somebody asks. To read it may change how
+// netstack holds it, so that one goroutine has it at a time: who takes it out of the
+// queue, or who has the queue's lock. A peek gets a clone, which shares the bytes.
 type received struct {
 	buffer *gvstack.PacketBuffer // holds a reference; nil: no packet
 	at     time.Time             // when it came; zero if no option wanted that
@@ -87,9 +88,22 @@ func (q *receiveQueue) peek() received {
 	if q.count == 0 {
 		return received{}
 	}
-	r := q.ring[q.head]
-	r.buffer.IncRef()
+	return q.ring[q.head].clone()
+}
+
+func (r received) clone() received {
+	r.buffer = r.buffer.Clone()
 	return r
+}
+
+// next is the size of the oldest packet, 0 if there is none.
+func (q *receiveQueue) next(size func(*gvstack.PacketBuffer) int) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.count == 0 {
+		return 0
+	}
+	return size(q.ring[q.head].buffer)
 }
 
 // peekAt returns the packet that holds the byte at an offset from the front,
@@ -106,8 +120,7 @@ func (q *receiveQueue) peekAt(off int, size func(*gvstack.PacketBuffer) int) (re
 			continue
 		}
 		r.peeked = n == 0
-		r.buffer.IncRef()
-		return *r, off
+		return r.clone(), off
 	}
 	return received{}, 0
 }

@@ -113,7 +113,9 @@ func (p *Protocols) rawBehind(proto uint8, pkt *gvstack.PacketBuffer) {
 		return
 	}
 	for _, d := range p.rawTakers(proto, pkt, ip.SourceAddress(), ip.DestinationAddress()) {
-		(*rawReceiver)(d).HandlePacket(pkt)
+		own := pkt.Clone()
+		(*rawReceiver)(d).HandlePacket(own)
+		own.DecRef()
 	}
 }
 
