@@ -75,9 +75,9 @@ var byNetstack = []difference{
 	{"wire*/queues after a reset", "a.ioctl(*)", "queues 0 2", "queues 0 0", "netstack drops what was not acknowledged, and forgets how much it was"},
 	{"wire*/the end before the data", "*", "*", "*", "netstack drops a FIN without data that arrives out of order, and waits for it to be sent again"},
 
-	// A source that another interface has.
-	{"udp6/bound to lo, sent elsewhere", "a.connect(*)", "ok", "ENETUNREACH", foreignSource},
-	{"udp6/bound to lo, sent elsewhere", "a.sendto(*)", "1", "ENETUNREACH", foreignSource},
+	// A source that another interface has, or that the host has not, of TCP.
+	{"sources/6/from lo, IPv6", "b.connect(*)", "EINPROGRESS*", "ENETUNREACH", "netstack's TCP leaves by an interface that has the source address alone"},
+	{"sources/4/from nowhere", "b.bind(*)", "ok*", "EADDRNOTAVAIL", "netstack's TCP binds the host's own addresses alone"},
 	{"states6/CLOSE and bound/connect", "a.connect(*)", "E*", "ENETUNREACH", foreignSource},
 
 	// Raw sockets.

@@ -62,6 +62,9 @@ func themes() []theme {
 		{"groups", groupSequences()},
 		{"accepted", acceptedSequences},
 		{"cases", caseSequences()},
+		{"sources", slices.Concat(
+			over("sources/4", endpoint.AF_INET, endpoint.SOCK_DGRAM, sourceSequences),
+			over("sources/6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, sourceSequences6))},
 	}
 }
 

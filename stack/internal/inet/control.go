@@ -186,7 +186,7 @@ func (d *datagram) packetInfo4(nic uint32, addr []byte, out *outgoing) error {
 		if isMulticast(out.src) || out.src == header.IPv4Broadcast {
 			return endpoint.EINVAL
 		}
-		if !d.has(flagFreeBind) && d.p.stack.CheckLocalAddress(0, header.IPv4ProtocolNumber, out.src) == 0 {
+		if !d.has(flagFreeBind|flagTransparent) && d.p.stack.CheckLocalAddress(0, header.IPv4ProtocolNumber, out.src) == 0 {
 			return endpoint.ENETUNREACH // no route has that source
 		}
 	}
@@ -218,7 +218,7 @@ func (d *datagram) packetInfo6(nic uint32, addr []byte, at tcpip.NICID, out *out
 	if at == 0 && header.IsV6LinkLocalUnicastAddress(out.src) {
 		return endpoint.EINVAL
 	}
-	if d.has(flagFreeBind) || d.p.stack.CheckLocalAddress(out.nic, header.IPv6ProtocolNumber, out.src) != 0 {
+	if d.has(flagFreeBind|flagTransparent) || d.p.stack.CheckLocalAddress(out.nic, header.IPv6ProtocolNumber, out.src) != 0 {
 		return nil
 	}
 	return endpoint.EINVAL

@@ -128,7 +128,7 @@ func (d *datagram) checkOwn(nic tcpip.NICID, local tcpip.Address) error {
 	if local.Len() == 0 || isMulticast(local) || local == header.IPv4Broadcast {
 		return nil
 	}
-	if d.has(flagFreeBind) {
+	if d.has(flagFreeBind | flagTransparent) {
 		return nil
 	}
 	if nic == 0 && needsScopeAddress(local) {

@@ -22,7 +22,7 @@ var errStale = errors.New("stale route")
 type knownRoute struct {
 	generation uint64
 	key        routeKey
-	route      *gvstack.Route
+	route      way
 }
 
 // routeKey is what decides a route.
@@ -40,7 +40,7 @@ func (p *Protocols) RoutesChanged() { p.generation.Add(1) }
 func (p *Protocols) Generation() uint64 { return p.generation.Load() }
 
 // findRoute returns the way to an address, to be released by the caller.
-func (d *datagram) findRoute(b *binding, to tcpip.FullAddress, items outgoing) (*gvstack.Route, error) {
+func (d *datagram) findRoute(b *binding, to tcpip.FullAddress, items outgoing) (way, error) {
 	key := routeKey{nic: to.NIC, remote: to.Addr, local: b.local}
 	net := netOf(to.Addr)
 	if key.nic == 0 { // Send looks at the scope of an address first, whatever the device
@@ -52,9 +52,9 @@ func (d *datagram) findRoute(b *binding, to tcpip.FullAddress, items outgoing) (
 	if key.local.Len() != to.Addr.Len() || isMulticast(key.local) || key.local == header.IPv4Broadcast {
 		if key.local.Len() != 0 && key.local.Len() != to.Addr.Len() { // of the other version
 			if to.Addr.Len() == header.IPv6AddressSize {
-				return nil, endpoint.EAFNOSUPPORT // ip6_dst_lookup_tail
+				return way{}, endpoint.EAFNOSUPPORT // ip6_dst_lookup_tail
 			}
-			return nil, endpoint.ENETUNREACH
+			return way{}, endpoint.ENETUNREACH
 		}
 		key.local = tcpip.Address{}
 	}
@@ -71,30 +71,33 @@ func (d *datagram) findRoute(b *binding, to tcpip.FullAddress, items outgoing) (
 			key.nic = tcpip.NICID(d.ip.uni6.Load())
 		}
 	}
+	if key.local.Len() == 0 {
+		key.local = loopbackSource(key.remote)
+	}
 	generation := d.p.generation.Load()
 	d.routeMu.Lock()
-	if k := &d.route; k.route != nil && k.generation == generation && k.key == key {
+	if k := &d.route; k.route.Route != nil && k.generation == generation && k.key == key {
 		r := k.route
 		r.Acquire() // counts, and calls nothing
 		d.routeMu.Unlock()
 		return r, nil
 	}
 	d.routeMu.Unlock()
-	nic := key.nic
+	leaving := key
 	if !four {
-		if nic == 0 {
-			nic = d.p.scope(key.remote)
-		} else if !d.p.homes().leadsTo(nic, key.remote) {
-			return nil, endpoint.ENETUNREACH
+		if leaving.nic == 0 {
+			leaving.nic = d.p.scope(key.remote)
+		} else if !d.p.homes().leadsTo(leaving.nic, key.remote) {
+			return way{}, endpoint.ENETUNREACH
 		}
 	}
-	r, err := d.p.stack.FindRoute(nic, key.local, key.remote, net, key.loop)
+	r, err := d.findWay(leaving, net)
 	if err != nil {
-		return nil, d.noRoute(key, net, err)
+		return way{}, err
 	}
 	r.Acquire()
 	d.routeMu.Lock()
-	old := d.route.route
+	old := d.route.route.Route
 	d.route = knownRoute{generation, key, r}
 	d.routeMu.Unlock()
 	if old != nil {
@@ -140,24 +143,10 @@ func (p *Protocols) scope(a tcpip.Address) tcpip.NICID {
 	return 0
 }
 
-// noRoute turns an error of FindRoute into ip_route_output_flow's.
-func (d *datagram) noRoute(key routeKey, net tcpip.NetworkProtocolNumber, err tcpip.Error) error {
-	if header.IsV4LoopbackAddress(key.local) {
-		if r, err := d.p.stack.FindRoute(key.nic, tcpip.Address{}, key.remote, net, key.loop); err == nil {
-			r.Release()
-			return endpoint.EINVAL // there is a way, which a loopback address must not leave by
-		}
-	}
-	if _, bad := err.(*tcpip.ErrBadLocalAddress); bad {
-		return endpoint.ENETUNREACH
-	}
-	return errno(err)
-}
-
 // forgetRoute drops the remembered route.
 func (d *datagram) forgetRoute() {
 	d.routeMu.Lock()
-	r := d.route.route
+	r := d.route.route.Route
 	d.route = knownRoute{}
 	d.routeMu.Unlock()
 	if r != nil {
@@ -232,50 +221,61 @@ func (p *Protocols) knownMTU(remote tcpip.Address, device int) int {
 	return min(e.mtu, device)
 }
 
-// writeFragments sends a packet in pieces that fit a path narrower than the
-// interface, RFC 791 and RFC 8200, section 4.5: netstack knows the interface's MTU
-// alone, and its routers cannot cut a fragment again.
-func (p *Protocols) writeFragments(r *gvstack.Route, params gvstack.NetworkHeaderParams, pkt *gvstack.PacketBuffer, mtu int) tcpip.Error {
-	whole := gvstack.PayloadSince(pkt.TransportHeader())
-	defer whole.Release()
-	data := whole.AsSlice()
+// writeFragments sends a packet, in pieces if it does not fit a path (RFC 791 and
+// RFC 8200, section 4.5): netstack knows the interface's MTU alone, and its routers
+// cannot cut a fragment again.
+func (p *Protocols) writeFragments(r way, params gvstack.NetworkHeaderParams, pkt *gvstack.PacketBuffer, mtu int) tcpip.Error {
+	payload := gvstack.PayloadSince(pkt.TransportHeader())
+	defer payload.Release()
+	data := payload.AsSlice()
 	four := r.NetProto() == header.IPv4ProtocolNumber
-	overhead := header.IPv4MinimumSize
-	if !four {
-		overhead = header.IPv6MinimumSize + header.IPv6FragmentHeaderSize
+	overhead := headerSize(r.NetProto())
+	whole := overhead+len(data) <= mtu
+	if !four && !whole {
+		overhead += header.IPv6FragmentHeaderSize
 	}
 	step := (mtu - overhead) &^ 7
+	if whole {
+		step = len(data)
+	}
 	id := p.seed() + p.fragmentID.Add(1)
-	for off := 0; off < len(data); off += step {
+	for off := 0; ; off += step {
 		piece := data[off:min(off+step, len(data))]
 		more := off+len(piece) < len(data)
 		view := buffer.NewViewSize(overhead + len(piece))
 		b := view.AsSlice()
 		if four {
-			putFragment4(b, r, &params, off, more, uint16(id))
+			putHeader4(b, r, &params, off, more, uint16(id))
 		} else {
-			putFragment6(b, r, &params, off, more, id)
+			putHeader6(b, r, &params)
+		}
+		if !four && !whole {
+			b[6] = uint8(header.IPv6FragmentHeader)
+			putFragmentHeader(b[header.IPv6MinimumSize:], uint8(params.Protocol), off, more, id)
 		}
 		copy(b[overhead:], piece)
 		out := gvstack.NewPacketBuffer(gvstack.PacketBufferOptions{
 			ReserveHeaderBytes: int(r.MaxHeaderLength()),
 			Payload:            buffer.MakeWithView(view),
+			OnRelease:          pkt.IncRef().DecRef, // which the socket's send buffer waits for
 		})
 		err := r.WriteHeaderIncludedPacket(out)
 		out.DecRef()
-		if err != nil {
+		if err != nil || !more {
 			return err
 		}
 	}
-	return nil
 }
 
-// putFragment4 writes an IPv4 header; netstack adds the checksum. An
-// identification of 0 would be replaced, differently in each piece.
-func putFragment4(b []byte, r *gvstack.Route, params *gvstack.NetworkHeaderParams, off int, more bool, id uint16) {
+// putHeader4 writes an IPv4 header, of a whole packet or a fragment; netstack adds
+// the checksum. An identification of 0 it would replace, differently in each piece.
+func putHeader4(b []byte, r way, params *gvstack.NetworkHeaderParams, off int, more bool, id uint16) {
 	flags := uint8(0)
-	if more {
+	switch {
+	case more:
 		flags = header.IPv4FlagMoreFragments
+	case params.DF && off == 0:
+		flags = header.IPv4FlagDontFragment
 	}
 	header.IPv4(b).Encode(&header.IPv4Fields{
 		TOS: params.TOS, TotalLength: uint16(len(b)), ID: max(id, 1), Flags: flags, FragmentOffset: uint16(off),
@@ -283,14 +283,12 @@ func putFragment4(b []byte, r *gvstack.Route, params *gvstack.NetworkHeaderParam
 	})
 }
 
-// putFragment6 writes an IPv6 header and a fragment header.
-func putFragment6(b []byte, r *gvstack.Route, params *gvstack.NetworkHeaderParams, off int, more bool, id uint32) {
+// putHeader6 writes an IPv6 header.
+func putHeader6(b []byte, r way, params *gvstack.NetworkHeaderParams) {
 	header.IPv6(b).Encode(&header.IPv6Fields{
-		PayloadLength: uint16(len(b) - header.IPv6MinimumSize), TrafficClass: params.TOS,
+		PayloadLength: uint16(len(b) - header.IPv6MinimumSize), TransportProtocol: params.Protocol, TrafficClass: params.TOS,
 		HopLimit: params.TTL, SrcAddr: r.LocalAddress(), DstAddr: r.RemoteAddress(),
 	})
-	b[6] = uint8(header.IPv6FragmentHeader)
-	putFragmentHeader(b[header.IPv6MinimumSize:], uint8(params.Protocol), off, more, id)
 }
 
 // putFragmentHeader writes the header of RFC 8200, section 4.5.

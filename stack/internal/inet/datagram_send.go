@@ -129,7 +129,7 @@ func (d *datagram) destination(to endpoint.Addr, b *binding) (tcpip.FullAddress,
 }
 
 // sendOn sends one datagram by a route.
-func (d *datagram) sendOn(r *gvstack.Route, b *binding, to tcpip.FullAddress, items *outgoing, bufs [][]byte, size int) error {
+func (d *datagram) sendOn(r way, b *binding, to tcpip.FullAddress, items *outgoing, bufs [][]byte, size int) error {
 	if r.IsOutboundBroadcast() && !d.ops.GetBroadcast() {
 		return endpoint.EACCES
 	}
@@ -187,7 +187,7 @@ const maxSegments = 128
 // checkSize refuses what no packet can hold, and what the socket forbids to
 // fragment: EMSGSIZE, which the error queue tells with the MTU if it is on. df
 // is whether the packet forbids routers to fragment it.
-func (d *datagram) checkSize(r *gvstack.Route, b *binding, to tcpip.FullAddress, items *outgoing, size, segment int) (df bool, err error) {
+func (d *datagram) checkSize(r way, b *binding, to tcpip.FullAddress, items *outgoing, size, segment int) (df bool, err error) {
 	net := r.NetProto()
 	overhead, headers := headerSize(net), 0
 	if d.kind.ports() {
@@ -246,7 +246,7 @@ func headerSize(net tcpip.NetworkProtocolNumber) int {
 
 // mtus returns the largest packet of a route's interface, and of its whole
 // path as far as that is known, or as IPV6_MTU says.
-func (d *datagram) mtus(r *gvstack.Route, net tcpip.NetworkProtocolNumber) (device, path int) {
+func (d *datagram) mtus(r way, net tcpip.NetworkProtocolNumber) (device, path int) {
 	device = int(r.MTU()) + headerSize(net)
 	path = d.p.knownMTU(r.RemoteAddress(), device)
 	if set := int(d.ip.frag6.Load()); set != 0 && net == header.IPv6ProtocolNumber {
@@ -286,7 +286,7 @@ func (p *payload) skip() {
 
 // write makes one packet and hands it to netstack. No lock is held: the packet
 // may come back to this endpoint before it returns.
-func (d *datagram) write(r *gvstack.Route, b *binding, to tcpip.FullAddress, items *outgoing, data payload, df bool) error {
+func (d *datagram) write(r way, b *binding, to tcpip.FullAddress, items *outgoing, data payload, df bool) error {
 	size := data.size
 	if d.kind.ports() {
 		size += header.UDPMinimumSize
@@ -328,7 +328,14 @@ func (d *datagram) write(r *gvstack.Route, b *binding, to tcpip.FullAddress, ite
 	if items.hasHops {
 		params.TTL = uint8(items.hops)
 	} else {
-		params.TTL = d.ip.hopsTo(r, isMulticast(to.Addr))
+		params.TTL = d.ip.hopsTo(r.Route, isMulticast(to.Addr))
+	}
+	if r.foreign.Len() != 0 {
+		mtu, path := d.mtus(r, net)
+		if d.ip.discovery(net) < endpoint.IP_PMTUDISC_PROBE {
+			mtu = path
+		}
+		return d.writeError(r, d.p.writeFragments(r, params, pkt, mtu))
 	}
 	if (d.p.learnt.Load() || d.ip.frag6.Load() != 0) && d.ip.discovery(net) < endpoint.IP_PMTUDISC_PROBE {
 		if device, path := d.mtus(r, net); path < device && pkt.Size()+headerSize(net) > path {
@@ -340,7 +347,7 @@ func (d *datagram) write(r *gvstack.Route, b *binding, to tcpip.FullAddress, ite
 
 // writeError turns an error of netstack's write into Linux's. A full queue of
 // the link is told to those alone that ask for errors.
-func (d *datagram) writeError(r *gvstack.Route, err tcpip.Error) error {
+func (d *datagram) writeError(r way, err tcpip.Error) error {
 	switch err.(type) {
 	case nil:
 		return nil
@@ -357,7 +364,7 @@ func (d *datagram) writeError(r *gvstack.Route, err tcpip.Error) error {
 }
 
 // putHeader writes the header of UDP or UDP-Lite.
-func (d *datagram) putHeader(pkt *gvstack.PacketBuffer, r *gvstack.Route, from, to uint16, size int) {
+func (d *datagram) putHeader(pkt *gvstack.PacketBuffer, r way, from, to uint16, size int) {
 	h := header.UDP(pkt.TransportHeader().Push(header.UDPMinimumSize))
 	number := tcpip.TransportProtocolNumber(d.proto)
 	pkt.TransportProtocolNumber = number

@@ -88,9 +88,9 @@ func ipOptions() []option {
 				o.socket.set(flagFreeBind, v != 0)
 				return nil
 			})},
-		{level: level, name: endpoint.IP_TRANSPARENT, symbol: "IP_TRANSPARENT", on: onAll, status: Stored,
-			note: "to set it is EPERM but for uid 0; no rule of the stack redirects to a socket",
-			get:  getByte(func(o target) int { return o.storedInt(level, endpoint.IP_TRANSPARENT, 0) }),
+		{level: level, name: endpoint.IP_TRANSPARENT, symbol: "IP_TRANSPARENT", on: onAll,
+			note: transparentNote,
+			get:  getByte(func(o target) int { return number01(o.has(flagTransparent)) }),
 			set: setByte(func(o target, v, size int) error {
 				if v != 0 && !o.admin() {
 					return endpoint.EPERM
@@ -98,7 +98,7 @@ func ipOptions() []option {
 				if size < 1 {
 					return endpoint.EINVAL
 				}
-				o.store(level, endpoint.IP_TRANSPARENT, number01(v != 0))
+				o.setTransparent(v != 0)
 				return nil
 			})},
 		{level: level, name: endpoint.IP_MINTTL, symbol: "IP_MINTTL", on: onAll,
@@ -290,7 +290,18 @@ func unicast4(s *ipSettings) *atomic.Int32 { return &s.uni4 }
 
 const recvErrNote = "on a TCP connection errors are pending at once; what ended an attempt to connect is in the error queue"
 
-const freeBindNote = "a datagram socket may be bound to an address that the stack gets later; a TCP socket binds the stack's own alone"
+const (
+	freeBindNote    = "a datagram socket may be bound to an address that the stack gets later, and over IPv6 sends from it; a TCP socket binds the stack's own alone"
+	transparentNote = "a datagram socket may be bound to any address, and sends from it; of a TCP socket it is stored. No rule of the stack redirects to a socket. To set it is EPERM but for uid 0"
+)
+
+// setTransparent lets a datagram socket send from any address, or no longer.
+func (o target) setTransparent(on bool) {
+	o.socket.set(flagTransparent, on)
+	if o.dg != nil {
+		o.dg.forgetRoute()
+	}
+}
 
 // setRecvErr switches the error queue of one version of IP. Off empties it.
 func (o target) setRecvErr(bit uint32, on bool) {

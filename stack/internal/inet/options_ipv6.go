@@ -165,14 +165,13 @@ func ipv6Options() []option {
 				}
 				return o.setUnicastInterface(level, endpoint.IPV6_UNICAST_IF, unicast6, int(binary.BigEndian.Uint32(value)))
 			}},
-		{level: level, name: endpoint.IPV6_TRANSPARENT, symbol: "IPV6_TRANSPARENT", on: onAll6, status: Stored,
-			note: "to set it is EPERM but for uid 0; no rule of the stack redirects to a socket",
-			get:  getInt(func(o target) int { return o.storedInt(level, endpoint.IPV6_TRANSPARENT, 0) }),
+		{level: level, name: endpoint.IPV6_TRANSPARENT, symbol: "IPV6_TRANSPARENT", on: onAll6,
+			note: transparentNote, get: getFlag(flagTransparent),
 			set: setInt(func(o target, v int) error {
 				if v != 0 && !o.admin() {
 					return endpoint.EPERM
 				}
-				o.store(level, endpoint.IPV6_TRANSPARENT, number01(v != 0))
+				o.setTransparent(v != 0)
 				return nil
 			})},
 		storedInt(level, endpoint.IPV6_RECVERR_RFC4884, "IPV6_RECVERR_RFC4884", onAll6, 0, 0, 1, rfc4884Note),

@@ -56,7 +56,7 @@ func (d *datagram) checkPing(bufs [][]byte) error {
 }
 
 // putIdentifier writes identifier and checksum into an echo request.
-func (d *datagram) putIdentifier(pkt *gvstack.PacketBuffer, r *gvstack.Route, id uint16) {
+func (d *datagram) putIdentifier(pkt *gvstack.PacketBuffer, r way, id uint16) {
 	size := pkt.Data().Size()
 	b, ok := pkt.Data().PullUp(size)
 	if !ok {

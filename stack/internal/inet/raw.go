@@ -157,7 +157,7 @@ func (p *Protocols) rawSenders(e *icmpError) (list []*datagram) {
 }
 
 // rawChecksum fills in the checksum that IPV6_CHECKSUM asks for.
-func (d *datagram) rawChecksum(pkt *gvstack.PacketBuffer, r *gvstack.Route) error {
+func (d *datagram) rawChecksum(pkt *gvstack.PacketBuffer, r way) error {
 	pkt.TransportProtocolNumber = tcpip.TransportProtocolNumber(d.proto)
 	if d.af != endpoint.AF_INET6 {
 		return nil
@@ -189,12 +189,15 @@ func (d *datagram) rawChecksum(pkt *gvstack.PacketBuffer, r *gvstack.Route) erro
 // writeIncluded sends a packet that brings its own IP header. IPv4 fills in
 // source, identification, length and checksum as raw_send_hdrinc does; IPv6
 // nothing.
-func (d *datagram) writeIncluded(r *gvstack.Route, pkt *gvstack.PacketBuffer) tcpip.Error {
+func (d *datagram) writeIncluded(r way, pkt *gvstack.PacketBuffer) tcpip.Error {
 	size := pkt.Data().Size()
 	if r.NetProto() == header.IPv4ProtocolNumber {
 		h, ok := pkt.Data().PullUp(header.IPv4MinimumSize)
 		if !ok || int(header.IPv4(h).HeaderLength()) > size || header.IPv4(h).HeaderLength() < header.IPv4MinimumSize {
 			return &tcpip.ErrMalformedHeader{}
+		}
+		if header.IPv4(h).SourceAddress() == header.IPv4Any {
+			header.IPv4(h).SetSourceAddress(r.LocalAddress())
 		}
 	}
 	return r.WriteHeaderIncludedPacket(pkt)

@@ -70,11 +70,12 @@ const (
 	flagLeft      // it may have left a connection in TIME-WAIT behind
 
 	// Of datagram sockets.
-	flagFreeBind   // IP_FREEBIND or IPV6_FREEBIND, IP_TRANSPARENT or IPV6_TRANSPARENT
-	flagNoCheck6TX // UDP_NO_CHECK6_TX
-	flagNoCheck6RX // UDP_NO_CHECK6_RX
-	flagDropCount  // SO_RXQ_OVFL
-	flagHdrIncl    // IP_HDRINCL or IPV6_HDRINCL
+	flagFreeBind    // IP_FREEBIND or IPV6_FREEBIND
+	flagTransparent // IP_TRANSPARENT or IPV6_TRANSPARENT
+	flagNoCheck6TX  // UDP_NO_CHECK6_TX
+	flagNoCheck6RX  // UDP_NO_CHECK6_RX
+	flagDropCount   // SO_RXQ_OVFL
+	flagHdrIncl     // IP_HDRINCL or IPV6_HDRINCL
 )
 
 func (s *socket) has(bit uint32) bool { return s.flags.Load()&bit != 0 }

@@ -119,7 +119,7 @@ func (t *tcpEndpoint) Connect(a endpoint.Addr) error {
 	// A new attempt forgets the error of a disconnect, as tcp_connect_init of
 	// Linux does.
 	pending := t.pending.Swap(0)
-	switch err := raw.Connect(fa); err.(type) {
+	switch err := t.connectFrom(raw, fa); err.(type) {
 	case nil:
 		t.set(flagConnecting, false)
 		t.set(flagConnected, true)

@@ -46,7 +46,7 @@ func (l *liteSettings) covers(pkt *gvstack.PacketBuffer) bool {
 }
 
 // put writes coverage and checksum into the header of a packet.
-func (l *liteSettings) put(h header.UDP, pkt *gvstack.PacketBuffer, r *gvstack.Route, size uint16) {
+func (l *liteSettings) put(h header.UDP, pkt *gvstack.PacketBuffer, r way, size uint16) {
 	field, covered := size, int(size)
 	if set := l.send.Load(); set != 0 && int(set)-1 < int(size) {
 		if field = uint16(set - 1); field != 0 { // 0 means all of it

@@ -1,0 +1,258 @@
+package differ
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"usersock/stack/endpoint"
+)
+
+var (
+	ipTransparent   = option{"IP_TRANSPARENT", endpoint.IPPROTO_IP, endpoint.IP_TRANSPARENT}
+	ipv6Freebind    = option{"IPV6_FREEBIND", endpoint.IPPROTO_IPV6, endpoint.IPV6_FREEBIND}
+	ipv6Transparent = option{"IPV6_TRANSPARENT", endpoint.IPPROTO_IPV6, endpoint.IPV6_TRANSPARENT}
+)
+
+// expectFrom waits for a datagram of UDP, and says what its header tells.
+func (p *peer) expectFrom() {
+	p.s.step("peer expects a datagram and looks at its header", func() string {
+		for end := time.Now().Add(p.s.patience); ; {
+			b := p.w.next(time.Until(end))
+			if b == nil {
+				return "nothing came"
+			}
+			k, ok := parsePacket(b)
+			if !ok || !p.matches(k, "UDP") {
+				continue
+			}
+			p.ownPort, p.last = k.srcPort, k
+			hops, class := int(b[8]), int(b[1])
+			if b[0]>>4 == 6 {
+				hops, class = int(b[7]), int(b[0]&15)<<4|int(b[1])>>4
+			}
+			text := fmt.Sprintf("%q from %v, hops %d class %#x", k.data, k.src, hops, class)
+			if b[0]>>4 == 4 && b[6]&0x40 != 0 {
+				text += " DF"
+			}
+			if b[0]>>4 == 4 && fold(sum(b[:20], 0)) != 0 {
+				text += ", its IP checksum is wrong"
+			}
+			if !udpChecksumOK(k) {
+				text += ", its checksum is wrong"
+			}
+			return text
+		}
+	})
+}
+
+// udpChecksumOK verifies the checksum of a whole packet of UDP. A checksum may be
+// missing over IPv4.
+func udpChecksumOK(k packet) bool {
+	at := len(k.raw) - len(k.data) - 8
+	segment := k.raw[at:]
+	if k.src.Is4() && binary.BigEndian.Uint16(segment[6:]) == 0 {
+		return true
+	}
+	pseudo := append(k.src.AsSlice(), k.dst.AsSlice()...)
+	return fold(sum(segment, sum(pseudo, uint32(protoUDP)+uint32(len(segment))))) == 0
+}
+
+// expectFragments puts the fragments of one datagram together.
+func (p *peer) expectFragments() {
+	p.s.step("peer puts fragments together", func() string {
+		var whole []byte
+		pieces, src := 0, netip.Addr{}
+		for end := time.Now().Add(p.s.patience); ; {
+			b := p.w.next(time.Until(end))
+			if b == nil {
+				return fmt.Sprintf("%d pieces, and no last one", pieces)
+			}
+			head, off, more := 20, 0, false
+			if b[0]>>4 == 4 {
+				if b[9] != protoUDP {
+					continue
+				}
+				word := binary.BigEndian.Uint16(b[6:])
+				off, more, src = int(word&0x1fff)*8, word&0x2000 != 0, netip.AddrFrom4([4]byte(b[12:]))
+			} else {
+				if b[6] != 44 {
+					continue
+				}
+				word := binary.BigEndian.Uint16(b[42:])
+				head, off, more, src = 48, int(word&^7), word&1 != 0, netip.AddrFrom16([16]byte(b[8:]))
+			}
+			if off != len(whole) {
+				return fmt.Sprintf("a piece at %d after %d bytes", off, len(whole))
+			}
+			whole, pieces = append(whole, b[head:]...), pieces+1
+			if more {
+				continue
+			}
+			ok := udpChecksumOK(packet{raw: whole, data: whole[8:], src: src, dst: p.ip})
+			return fmt.Sprintf("%d pieces of %d bytes from %v, checksum %v", pieces, len(whole), src, ok)
+		}
+	})
+}
+
+// sendFrom sends with a source in a control item.
+func (k *sock) sendFrom(source string, to endpoint.Addr) {
+	ip := netip.MustParseAddr(source)
+	it := item{level: endpoint.SOL_IP, typ: endpoint.IP_PKTINFO, data: append(append(make([]byte, 4), ip.AsSlice()...), make([]byte, 4)...)}
+	if ip.Is6() {
+		it = item{level: endpoint.SOL_IPV6, typ: endpoint.IPV6_PKTINFO, data: append(ip.AsSlice(), make([]byte, 4)...)}
+	}
+	k.on(fmt.Sprintf("sendmsg(%q, %s) from %v", "m", k.s.addrText(to), source), func() string {
+		return count(k.s.net.sendmsg(k.h, [][]byte{[]byte("m")}, []item{it}, 0, to))
+	})
+}
+
+// sourceSequences are about datagrams from addresses that the interface that they
+// leave by has not, or that the host has not.
+var sourceSequences = []sequence{
+	{name: "from nowhere", run: func(s *script) {
+		a := s.datagram("a")
+		a.bind(at(nowhere, 0))
+		a.get(ipFreebind)
+		a.set(ipFreebind, 1)
+		a.bind(at(nowhere, 0))
+		a.sockname()
+		p := s.peer()
+		a.sendto("free", p.addr(), 0)
+		a.connect(p.addr())
+		a.get(ipTransparent)
+		a.set(ipTransparent, 1)
+		a.sendto("transparent", p.addr(), 0)
+		p.expectFrom()
+		a.connect(p.addr())
+		a.sockname()
+		a.set(ipTTL, 9)
+		a.set(ipTOS, 0x20)
+		a.set(ipMTUDisc, 0)
+		a.send("again", 0)
+		p.expectFrom()
+		a.send(strings.Repeat("f", 3000), 0)
+		p.expectFragments()
+		b := s.stream("b")
+		b.set(ipFreebind, 1)
+		b.bind(at(nowhere, 0))
+	}},
+	{name: "transparent alone", run: func(s *script) {
+		a := s.datagram("a")
+		a.set(ipTransparent, 1)
+		a.get(ipFreebind)
+		a.bind(at(nowhere, 0))
+		a.connect(s.lo(9))
+		a.close()
+		b := s.datagram("b")
+		b.set(ipTransparent, 1)
+		b.bind(at("127.0.0.1", 0))
+		b.sendto("x", s.filtered(9), 0)
+	}},
+	{name: "from nowhere by a control item", run: func(s *script) {
+		p := s.peer()
+		a := s.datagram("a")
+		a.sendFrom(nowhere, p.addr())
+		a.set(ipFreebind, 1)
+		a.sendFrom(nowhere, p.addr())
+		a.set(ipTransparent, 1)
+		a.sendFrom(nowhere, p.addr())
+		p.expectFrom()
+		a.sendFrom("127.0.0.1", p.addr())
+		a.sendFrom(own4, p.addr())
+		p.expectFrom()
+	}},
+	{name: "source of a connection to another loopback address", run: func(s *script) {
+		for _, to := range []string{"127.3.2.1", "127.0.0.1", "127.255.255.254"} {
+			a := s.datagram("a")
+			a.connect(at(to, 9))
+			a.sockname()
+			a.connect(s.filtered(9))
+			a.sockname()
+			l, c := s.stream("l"), s.stream("c")
+			l.bind(at(to, 0))
+			l.listen(1)
+			c.connect(l.addr())
+			c.sockname()
+			p := l.accept("p")
+			d := s.stream("d")
+			d.bind(at("127.0.0.9", 0))
+			d.connect(l.addr())
+			d.sockname()
+			e := s.stream("e")
+			e.connect(s.foreign(9))
+			e.connect(l.addr())
+			e.sockname()
+			e.peername()
+			for _, k := range []*sock{a, l, c, p, d, e} { // the names are used again
+				k.close()
+			}
+		}
+		r, a := s.datagram("r"), s.datagram("a")
+		r.bind(at("127.9.9.9", 0))
+		a.sendto("x", r.addr(), 0)
+		r.recv(9, 0)
+		a.sockname()
+	}},
+}
+
+// sourceSequences6 are their like of IPv6.
+var sourceSequences6 = []sequence{
+	{name: "from nowhere, IPv6", run: func(s *script) {
+		a := s.datagram("a")
+		a.bind(at(nobody6, 0))
+		a.set(ipv6Freebind, 1)
+		a.get(ipFreebind)
+		a.bind(at(nobody6, 0))
+		p := s.peer()
+		a.sendto("free", p.addr(), 0)
+		p.expectFrom()
+		a.connect(p.addr())
+		a.sockname()
+		a.set(ipv6Hops, 9)
+		a.set(ipv6Tclass, 0x20)
+		a.send("again", 0)
+		p.expectFrom()
+		a.send(strings.Repeat("f", 3000), 0)
+		p.expectFragments()
+		b := s.datagram("b")
+		b.set(ipv6Transparent, 1)
+		b.get(ipTransparent)
+		b.bind(at(nobody6, 0))
+		b.sendto("transparent", p.addr(), 0)
+		p.expectFrom()
+	}},
+	{name: "from lo, IPv6", run: func(s *script) {
+		p := s.peer()
+		a := s.receiver("a")
+		a.sendto("x", p.addr(), 0)
+		p.expectFrom()
+		a.connect(p.addr())
+		a.sockname()
+		b := s.stream("b")
+		b.bind(s.lo(0))
+		b.connect(p.addr())
+	}},
+	{name: "from nowhere by a control item, IPv6", run: func(s *script) {
+		p := s.peer()
+		a := s.datagram("a")
+		a.sendFrom(nobody6, p.addr())
+		a.sendFrom("::1", p.addr())
+		p.expectFrom()
+		a.set(ipv6Freebind, 1)
+		a.sendFrom(nobody6, p.addr())
+		p.expectFrom()
+	}},
+	{name: "source of a connection to another loopback address, IPv6 socket", run: func(s *script) {
+		a := s.datagram("a")
+		a.connect(at("::ffff:127.3.2.1", 9))
+		a.sockname()
+		l, c := s.stream("l"), s.stream("c")
+		l.bind(at("::ffff:127.3.2.1", 0))
+		l.listen(1)
+		c.connect(l.addr())
+		c.sockname()
+	}},
+}
