@@ -433,7 +433,7 @@ func TestSocketRefused(t *testing.T) {
 		}
 	}
 	lent := map[string]bool{"Bind": true, "Family": true, "Fcntl": true, "Fileno": true, "Getblocking": true, "Getpeername": true,
-		"Getsockname": true, "Getsockopt": true, "GetsockoptBytes": true, "Gettimeout": true, "Ioctl": true, "Listen": true, "Net": true,
+		"Getsockname": true, "Getsockopt": true, "GetsockoptBytes": true, "GetsockoptInto": true, "Gettimeout": true, "Ioctl": true, "Listen": true, "Net": true,
 		"Proto": true, "Setblocking": true, "Setsockopt": true, "SetsockoptBytes": true, "SetsockoptNone": true, "Settimeout": true,
 		"Type": true, "Wait": true}
 	own, err := declared("SSLSocket")

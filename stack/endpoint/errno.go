@@ -82,8 +82,9 @@ func (e Errno) Temporary() bool {
 // FromHost returns our number for an error of the host's kernel, and whether
 // err holds one that has a counterpart.
 func FromHost(err error) (Errno, bool) {
+	var own Errno
 	var host syscall.Errno
-	if !errors.As(err, &host) {
+	if errors.As(err, &own) || !errors.As(err, &host) { // an Errno is found as the host's too
 		return 0, false
 	}
 	for e, h := range hostErrno {
