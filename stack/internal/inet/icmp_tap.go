@@ -42,6 +42,7 @@ type icmpError struct {
 	errno          endpoint.Errno
 	hard           bool // a connected socket hears of it unasked
 	tooBig         bool
+	own            bool // this host's, about what it has just sent
 	offender       tcpip.Address
 	local, remote  tcpip.Address // source and destination of the packet
 	lport, rport   uint16        // of TCP, UDP and UDP-Lite

@@ -82,7 +82,7 @@ func believable(err gvstack.TransportError, net tcpip.NetworkProtocolNumber) gvs
 // (ipv4_link_failure, ip6_link_failure).
 func (p *Protocols) neighbourFailed(local tcpip.Address, net tcpip.NetworkProtocolNumber, pkt *gvstack.PacketBuffer) {
 	e := icmpError{
-		net: net, nic: pkt.NICID, errno: endpoint.EHOSTUNREACH, offender: local,
+		net: net, nic: pkt.NICID, errno: endpoint.EHOSTUNREACH, offender: local, own: true,
 		typ: uint8(header.ICMPv4DstUnreachable), code: uint8(header.ICMPv4HostUnreachable),
 	}
 	quote := e.quote4

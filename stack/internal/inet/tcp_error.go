@@ -1,6 +1,7 @@
 package inet
 
 import (
+	"encoding/binary"
 	"sync"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -45,8 +46,8 @@ func (t *tcpEndpoint) takeSoft(raw *tcp.Endpoint) error {
 	return s.errno
 }
 
-// tcpFailed is an ICMP error about a segment. Netstack does not tell which
-// sequence numbers are under way, so that any is believed.
+// tcpFailed is an ICMP error about a segment, which must be one that is under way:
+// others are forged, or late.
 func (p *Protocols) tcpFailed(e *icmpError) {
 	id := gvstack.TransportEndpointID{LocalPort: e.lport, LocalAddress: e.local, RemotePort: e.rport, RemoteAddress: e.remote}
 	raw, ok := p.stack.FindTransportEndpoint(e.net, tcp.ProtocolNumber, id, e.nic).(*tcp.Endpoint)
@@ -57,6 +58,7 @@ func (p *Protocols) tcpFailed(e *icmpError) {
 	t := p.owners.find(raw)
 	switch {
 	case state == tcp.StateListen: // which is found where there is no connection
+	case !e.own && !underWay(raw, binary.BigEndian.Uint32(e.transport[4:])):
 	case e.tooBig:
 		if t == nil || t.believesMTU(e.net) {
 			p.learnMTU(e.remote, int(e.info))

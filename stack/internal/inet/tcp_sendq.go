@@ -12,7 +12,7 @@ import (
 )
 
 // How much of what was sent is unacknowledged, and how much has not left yet:
-// SIOCOUTQ, and TCP_NOTSENT_LOWAT.
+// SIOCOUTQ, TCP_NOTSENT_LOWAT, and which ICMP errors are to be believed.
 //
 // Netstack knows and has no call that tells. Its probe would, but copies the
 // state of every connection at every segment. So the three numbers are read
@@ -26,6 +26,8 @@ var (
 	sender     = fieldOf[tcp.Endpoint]("snd")
 	senderUna  = fieldOf[tcp.Endpoint]("snd", "SndUna")
 	senderNext = fieldOf[tcp.Endpoint]("snd", "SndNxt")
+	attempt    = fieldOf[tcp.Endpoint]("h")
+	attemptISS = fieldOf[tcp.Endpoint]("h", "iss")
 )
 
 // fieldOf is the place of a field in nested structs, reached through pointers too;
@@ -66,6 +68,26 @@ func sendQueueOf(raw *tcp.Endpoint) (q sendQueue, ok bool) {
 	inFlight := uint32(e.FieldByIndex(senderNext).Uint()) - uint32(e.FieldByIndex(senderUna).Uint())
 	q.unsent = max(0, q.used-int(inFlight))
 	return q, true
+}
+
+// underWay reports whether a segment with the sequence number seq may wait to be
+// acknowledged, which tcp_v4_err of Linux asks (RFC 5927, section 4.1): it may where
+// netstack does not show.
+func underWay(raw *tcp.Endpoint, seq uint32) bool {
+	if senderUna == nil || senderNext == nil || attemptISS == nil {
+		return true
+	}
+	raw.LockUser()
+	defer raw.UnlockUser()
+	e := reflect.ValueOf(raw).Elem()
+	switch {
+	case !e.FieldByIndex(sender).IsNil():
+		una := uint32(e.FieldByIndex(senderUna).Uint())
+		return seq-una <= uint32(e.FieldByIndex(senderNext).Uint())-una
+	case !e.FieldByIndex(attempt).IsNil():
+		return seq-uint32(e.FieldByIndex(attemptISS).Uint()) <= 1
+	}
+	return true
 }
 
 // unacknowledged is SIOCOUTQ: the end of the stream counts as a byte.
