@@ -119,11 +119,30 @@ func inherited(s *script) {
 // quietRaw opens a socket. The kernel sends ICMPv6 of its own: a socket of that is
 // told not to receive it.
 func (s *script) quietRaw(af, typ, proto int) *sock {
-	a := s.open("a", af, typ, proto)
 	if typ == endpoint.SOCK_RAW && proto == endpoint.IPPROTO_ICMPV6 {
-		a.setBytes(named("ICMP6_FILTER"), []byte(strings.Repeat("\xff", 32)))
+		return s.deaf("a", proto, named("ICMP6_FILTER"), 32)
 	}
-	return a
+	return s.open("a", af, typ, proto)
+}
+
+// deaf opens a raw socket and sets its filter, of size bytes, to let nothing in.
+// What came in between, of others, is dropped.
+func (s *script) deaf(name string, proto int, filter option, size int) *sock {
+	var k *sock
+	s.step(fmt.Sprintf("%s = socket(%s, SOCK_RAW, %s) that receives nothing", name, familyText(s.af), protoText(proto)), func() string {
+		h, err := s.net.socket(s.af, endpoint.SOCK_RAW, proto)
+		s.must(err)
+		buf := make([]byte, size)
+		n, err := s.net.getsockopt(h, filter.level, filter.number, buf)
+		s.must(err)
+		s.must(s.net.setsockopt(h, filter.level, filter.number, []byte(strings.Repeat("\xff", size))))
+		for err == nil {
+			_, _, err = s.net.recvfrom(h, make([]byte, 1), 0)
+		}
+		k = s.add(name, h, false)
+		return fmt.Sprintf("its filter was %x", buf[:n])
+	})
+	return k
 }
 
 // values reads options into a buffer that is long enough, but for those whose

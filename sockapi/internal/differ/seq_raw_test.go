@@ -169,12 +169,11 @@ var rawSequences = []sequence{
 	}},
 	{name: "raw ICMP, filtered", run: func(s *script) {
 		proto, request, reply := s.icmp()
-		a := s.rawSocket("a", proto)
 		filter, size := named("ICMP_FILTER"), 4
 		if s.af == endpoint.AF_INET6 {
 			filter, size = named("ICMP6_FILTER"), 32
 		}
-		a.getBytes(filter, 40)
+		a := s.deaf("a", proto, filter, size)
 		blocked := []byte(strings.Repeat("\xff", size))
 		blocked[reply/8] &^= 1 << (reply % 8)
 		a.setBytes(filter, blocked)
