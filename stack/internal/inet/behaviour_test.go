@@ -203,7 +203,7 @@ func TestCorkedEnd(t *testing.T) {
 }
 
 // has looks at a flag of the endpoint and at netstack's cork.
-func (s *sock) has(t *testing.T, bit uint32) bool {
+func (s *sock) has(t *testing.T, bit uint64) bool {
 	ep := s.Endpoint.(*tcpEndpoint)
 	return ep.socket.has(bit) && rawOf(ep).SocketOptions().GetCorkOption()
 }

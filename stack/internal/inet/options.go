@@ -375,11 +375,11 @@ func setBool(f func(o target, v bool)) func(target, []byte) error {
 }
 
 // setFlag and getFlag are a bit of socket.flags.
-func setFlag(bit uint32) func(target, []byte) error {
+func setFlag(bit uint64) func(target, []byte) error {
 	return setBool(func(o target, v bool) { o.socket.set(bit, v) })
 }
 
-func getFlag(bit uint32) func(target, []byte) (int, error) {
+func getFlag(bit uint64) func(target, []byte) (int, error) {
 	return getBool(func(o target) bool { return o.has(bit) })
 }
 

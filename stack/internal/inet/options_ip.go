@@ -304,7 +304,7 @@ func (o target) setTransparent(on bool) {
 }
 
 // setRecvErr switches the error queue of one version of IP. Off empties it.
-func (o target) setRecvErr(bit uint32, on bool) {
+func (o target) setRecvErr(bit uint64, on bool) {
 	o.socket.set(bit, on)
 	switch {
 	case on:

@@ -25,7 +25,7 @@ type socket struct {
 	closed   atomic.Bool
 	watching atomic.Bool
 	pending  atomic.Int32 // an errno to be reported once, as sk_err of Linux
-	flags    atomic.Uint32
+	flags    atomic.Uint64
 
 	peekOff atomic.Int64 // SO_PEEK_OFF and 1; 0: not set
 
@@ -78,9 +78,9 @@ const (
 	flagHdrIncl     // IP_HDRINCL or IPV6_HDRINCL
 )
 
-func (s *socket) has(bit uint32) bool { return s.flags.Load()&bit != 0 }
+func (s *socket) has(bit uint64) bool { return s.flags.Load()&bit != 0 }
 
-func (s *socket) set(bit uint32, on bool) {
+func (s *socket) set(bit uint64, on bool) {
 	if on {
 		s.flags.Or(bit)
 	} else {
@@ -231,7 +231,7 @@ func (s *socket) checkLocal(fa tcpip.FullAddress, ops *tcpip.SocketOptions) erro
 
 // bound records what netstack forgets of a successful Bind.
 func (s *socket) bound(fa tcpip.FullAddress) {
-	var bits uint32
+	var bits uint64
 	if fa.Addr.Len() != 0 {
 		bits |= flagAddrLock
 	}

@@ -74,7 +74,7 @@ func (t *tcpEndpoint) dissolve(old *tcp.Endpoint) error {
 
 // renew replaces old, which it closes, by a new netstack endpoint that is bound to
 // at, which the socket has, and takes the flags in forget away.
-func (t *tcpEndpoint) renew(old *tcp.Endpoint, at tcpip.FullAddress, forget uint32) error {
+func (t *tcpEndpoint) renew(old *tcp.Endpoint, at tcpip.FullAddress, forget uint64) error {
 	if t.closed.Load() {
 		return nil
 	}
