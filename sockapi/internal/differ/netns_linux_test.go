@@ -126,6 +126,11 @@ func newRoom() (*room, error) {
 			made <- fmt.Errorf("no TUN device: %w (USERSOCK_TUN may name another node of it)", err)
 			return
 		}
+		if err := addRoutes(); err != nil {
+			r.tun.end()
+			made <- fmt.Errorf("routes to %s and %s: %w", distant4, distant6, err)
+			return
+		}
 		made <- nil
 		for f := range r.work {
 			f()
@@ -268,6 +273,48 @@ func (t *tun) set(name string, kind uint16, ip4, ip6 string) error {
 			return fmt.Errorf("%s is not in use after %v", ip6, patience)
 		}
 	}
+}
+
+// addRoutes leads to distant4 and distant6 by routers behind the interface.
+func addRoutes() error {
+	four := func(ip string) (sa unix.RawSockaddrInet4) {
+		sa.Family, sa.Addr = unix.AF_INET, netip.MustParseAddr(ip).As4()
+		return sa
+	}
+	rt := struct { // struct rtentry
+		_                  uintptr
+		dst, gateway, mask unix.RawSockaddrInet4
+		flags, _           uint16
+		_                  [2]uintptr
+		metric             int16
+		dev                *byte
+		_                  [3]uintptr
+	}{dst: four("198.51.100.128"), gateway: four(router4), mask: four("255.255.255.128"), flags: unix.RTF_UP | unix.RTF_GATEWAY}
+	err := withSocket(unix.AF_INET, func(fd int) error {
+		if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCADDRT, uintptr(unsafe.Pointer(&rt))); e != 0 {
+			return e
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	rt6 := struct { // struct in6_rtmsg
+		dst, src, gateway [16]byte
+		typ               uint32
+		dstLen, srcLen    uint16
+		metric            uint32
+		_                 uintptr
+		flags             uint32
+		index             int32
+	}{dst: netip.MustParseAddr("2001:db8:cafe::").As16(), gateway: netip.MustParseAddr(router6).As16(), dstLen: 64, metric: 1,
+		flags: unix.RTF_UP | unix.RTF_GATEWAY}
+	return withSocket(unix.AF_INET6, func(fd int) error {
+		if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCADDRT, uintptr(unsafe.Pointer(&rt6))); e != 0 {
+			return e
+		}
+		return nil
+	})
 }
 
 // source is the address that the kernel sends to the one behind own from.

@@ -35,6 +35,10 @@ func newOurs() (*ours, error) {
 				netip.MustParsePrefix(own6 + "/64"),
 			},
 		}},
+		Routes: []stack.Route{
+			{Dst: netip.MustParsePrefix(distant4 + "/25").Masked(), Via: netip.MustParseAddr(router4)},
+			{Dst: netip.MustParsePrefix(distant6 + "/64").Masked(), Via: netip.MustParseAddr(router6)},
+		},
 		RawProtocols: []int{253, experiment},
 		Cred:         endpoint.Cred{Pid: int32(os.Getpid())},
 	})

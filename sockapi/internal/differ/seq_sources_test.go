@@ -198,6 +198,61 @@ var sourceSequences = []sequence{
 	}},
 }
 
+var soSelectErrQueue = option{"SO_SELECT_ERR_QUEUE", endpoint.SOL_SOCKET, endpoint.SO_SELECT_ERR_QUEUE}
+
+// routerSequences are about addresses behind a router, and about errors that
+// select(2) hears of.
+var routerSequences = []sequence{
+	{name: "errors that are urgent", run: func(s *script) {
+		recverr := option{"IP_RECVERR", endpoint.IPPROTO_IP, endpoint.IP_RECVERR}
+		if s.af == endpoint.AF_INET6 {
+			recverr = option{"IPV6_RECVERR", endpoint.IPPROTO_IPV6, endpoint.IPV6_RECVERR}
+		}
+		a := s.datagram("a")
+		a.connect(s.closedPort(endpoint.SOCK_DGRAM))
+		a.set(soSelectErrQueue, 1)
+		a.get(soSelectErrQueue)
+		a.send("x", 0)
+		a.errno()
+		a.set(recverr, 1)
+		a.send("x", 0)
+		a.errno()
+		a.set(soSelectErrQueue, 0)
+		a.recv(0, errq)
+		c := s.stream("c")
+		c.set(soSelectErrQueue, 1)
+		c.connect(s.closedPort(endpoint.SOCK_STREAM))
+		c.errno()
+	}},
+	{name: "no router", run: func(s *script) {
+		far, near := at(distant4, 9), s.filtered(9)
+		if s.af == endpoint.AF_INET6 {
+			far = at(distant6, 9)
+		}
+		a := s.datagram("a")
+		a.sendto("x", far, endpoint.MSG_DONTROUTE)
+		a.sendto("x", near, endpoint.MSG_DONTROUTE)
+		a.sendto("x", s.lo(9), endpoint.MSG_DONTROUTE)
+		a.sendto("x", far, 0)
+		a.set(soDontroute, 1)
+		a.sendto("x", far, 0)
+		a.connect(far)
+		a.sendto("x", near, 0)
+		a.connect(near)
+		b := s.datagram("b")
+		b.connect(far)
+		b.send("x", endpoint.MSG_DONTROUTE)
+		c := s.stream("c")
+		c.set(soDontroute, 1)
+		c.connect(far)
+		c.connect(near)
+		c.connect(far)
+		d := s.stream("d")
+		d.set(soDontroute, 1)
+		d.connect(s.lo(9))
+	}},
+}
+
 // sourceSequences6 are their like of IPv6.
 var sourceSequences6 = []sequence{
 	{name: "from nowhere, IPv6", run: func(s *script) {

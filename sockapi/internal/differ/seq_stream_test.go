@@ -64,7 +64,9 @@ func themes() []theme {
 		{"cases", caseSequences()},
 		{"sources", slices.Concat(
 			over("sources/4", endpoint.AF_INET, endpoint.SOCK_DGRAM, sourceSequences),
-			over("sources/6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, sourceSequences6))},
+			over("sources/4", endpoint.AF_INET, endpoint.SOCK_DGRAM, routerSequences),
+			over("sources/6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, sourceSequences6),
+			over("sources/6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, routerSequences))},
 	}
 }
 

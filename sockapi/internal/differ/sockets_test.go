@@ -80,6 +80,9 @@ type received struct {
 const (
 	own4, own6       = "192.0.2.1", "2001:db8::1"
 	silent4, silent6 = "203.0.113.1", "2001:db8:77::1" // of the silent interface
+	router4, router6 = "192.0.2.2", "2001:db8::2"      // the way to
+	distant4         = "198.51.100.129"
+	distant6         = "2001:db8:cafe::9"
 )
 
 // allEvents are the events that a sequence notes.

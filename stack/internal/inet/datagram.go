@@ -251,7 +251,9 @@ func (d *datagram) Ready(want endpoint.Events) endpoint.Events {
 		flags |= flagShutRead | flagShutWrite
 	}
 	if d.pending.Load() != 0 || !d.errs.empty() {
-		e |= endpoint.Err
+		if e |= endpoint.Err; flags&flagErrorPri != 0 {
+			e |= endpoint.Pri
+		}
 	}
 	if !d.in.empty() || state != stateOpen {
 		e |= endpoint.In

@@ -199,8 +199,11 @@ func (d *datagram) setPeer(fa tcpip.FullAddress) error {
 		return err
 	}
 	source := r.LocalAddress()
-	broadcast := r.IsOutboundBroadcast()
+	broadcast, router := r.IsOutboundBroadcast(), r.router()
 	r.Release()
+	if router && d.has(flagNoRouter) {
+		return endpoint.ENETUNREACH
+	}
 	if broadcast && !d.ops.GetBroadcast() {
 		return endpoint.EACCES
 	}

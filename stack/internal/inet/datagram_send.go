@@ -78,6 +78,10 @@ func (d *datagram) sendNow(m endpoint.Message, held bool) (int, error) {
 		if err != nil {
 			return 0, err
 		}
+		if (m.Flags&endpoint.MSG_DONTROUTE != 0 || d.has(flagNoRouter)) && r.router() {
+			r.Release()
+			return 0, endpoint.ENETUNREACH
+		}
 		err = d.sendOn(r, b, to, &items, m.Bufs, size)
 		r.Release()
 		if err == errStale && again {

@@ -30,6 +30,12 @@ func (w way) RequiresTXTransportChecksum() bool {
 	return w.foreign.Len() != 0 || w.Route.RequiresTXTransportChecksum()
 }
 
+// router reports whether packets go by a router, which SO_DONTROUTE and
+// MSG_DONTROUTE forbid over IPv4.
+func (w way) router() bool {
+	return w.NetProto() == header.IPv4ProtocolNumber && w.NextHop().Len() != 0
+}
+
 // findWay asks netstack for a route, and for one with another source where it has
 // none. Errors are those of ip_route_output_flow of Linux.
 func (d *datagram) findWay(key routeKey, net tcpip.NetworkProtocolNumber) (way, error) {

@@ -121,7 +121,7 @@ func ipOptions() []option {
 				return nil
 			})},
 		{level: level, name: endpoint.IP_UNICAST_IF, symbol: "IP_UNICAST_IF", on: onAll,
-			note: "the index is in network byte order, as on Linux; datagram sockets, of a TCP socket it is stored",
+			note: "the index is in network byte order; datagram sockets, of a TCP socket it is only kept, as on Linux",
 			get: getByte(func(o target) int {
 				var b [4]byte
 				binary.BigEndian.PutUint32(b[:], uint32(o.unicastInterface(level, endpoint.IP_UNICAST_IF, unicast4)))

@@ -153,7 +153,7 @@ func ipv6Options() []option {
 				return nil
 			})},
 		{level: level, name: endpoint.IPV6_UNICAST_IF, symbol: "IPV6_UNICAST_IF", on: onAll6,
-			note: "the index is in network byte order, as on Linux; datagram sockets, of a TCP socket it is stored",
+			note: "the index is in network byte order; datagram sockets, of a TCP socket it is only kept, as on Linux",
 			get: func(o target, buf []byte) (int, error) {
 				var b [4]byte
 				binary.BigEndian.PutUint32(b[:], uint32(o.unicastInterface(level, endpoint.IPV6_UNICAST_IF, unicast6)))

@@ -52,7 +52,9 @@ func socketOptions() []option {
 				e, _ := err.(endpoint.Errno)
 				return int(e)
 			})},
-		storedBool(level, endpoint.SO_DONTROUTE, "SO_DONTROUTE", onAll, 0, "netstack always asks its routing table"),
+		{level: level, name: endpoint.SO_DONTROUTE, symbol: "SO_DONTROUTE", on: onAll,
+			note: "over IPv4, as on Linux: what a router would have to carry is ENETUNREACH",
+			get:  getFlag(flagNoRouter), set: setFlag(flagNoRouter)},
 		{level: level, name: endpoint.SO_BROADCAST, symbol: "SO_BROADCAST", on: onAll,
 			get: getBool(func(o target) bool { return o.ops().GetBroadcast() }),
 			set: setBool(func(o target, v bool) { o.ops().SetBroadcast(v) })},
@@ -265,7 +267,9 @@ func socketOptions() []option {
 			note: "datagram sockets, whose queue can overflow",
 			get:  getFlag(flagDropCount), set: setFlag(flagDropCount)},
 		storedInt(level, endpoint.SO_BUSY_POLL, "SO_BUSY_POLL", onAll, 0, 0, anyInt, "there is no device queue to poll"),
-		storedBool(level, endpoint.SO_SELECT_ERR_QUEUE, "SO_SELECT_ERR_QUEUE", onAll, 0, "select(2) here tells errors as poll(2) does"),
+		{level: level, name: endpoint.SO_SELECT_ERR_QUEUE, symbol: "SO_SELECT_ERR_QUEUE", on: onAll,
+			note: "of all but TCP sockets, as on Linux: with an error there is POLLPRI too",
+			get:  getFlag(flagErrorPri), set: setFlag(flagErrorPri)},
 		storedInt(level, endpoint.SO_INCOMING_CPU, "SO_INCOMING_CPU", onAll, -1, math.MinInt32, anyInt, "packets are not steered to processors"),
 		{level: level, name: endpoint.SO_INCOMING_NAPI_ID, symbol: "SO_INCOMING_NAPI_ID", on: onAll,
 			note: "there is no device queue: 0",

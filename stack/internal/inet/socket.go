@@ -67,6 +67,7 @@ const (
 	flagRecvErr4  // IP_RECVERR
 	flagRecvErr6  // IPV6_RECVERR
 	flagReusePort // SO_REUSEPORT of a TCP socket
+	flagNoRouter  // SO_DONTROUTE
 	flagLeft      // it may have left a connection in TIME-WAIT behind
 
 	// Of datagram sockets.
@@ -75,6 +76,7 @@ const (
 	flagNoCheck6TX  // UDP_NO_CHECK6_TX
 	flagNoCheck6RX  // UDP_NO_CHECK6_RX
 	flagDropCount   // SO_RXQ_OVFL
+	flagErrorPri    // SO_SELECT_ERR_QUEUE
 	flagHdrIncl     // IP_HDRINCL or IPV6_HDRINCL
 )
 

@@ -21,6 +21,9 @@ func loopbackSource(remote tcpip.Address) tcpip.Address {
 
 // connectFrom connects a netstack endpoint, from the right source.
 func (t *tcpEndpoint) connectFrom(raw *tcp.Endpoint, to tcpip.FullAddress) tcpip.Error {
+	if t.has(flagNoRouter) && !t.has(flagConnecting) && t.p.behindRouter(to) {
+		return &tcpip.ErrNetworkUnreachable{}
+	}
 	source := loopbackSource(unmap(to.Addr))
 	if source.Len() == 0 || t.has(flagAddrLock) {
 		return raw.Connect(to)
@@ -31,6 +34,20 @@ func (t *tcpEndpoint) connectFrom(raw *tcp.Endpoint, to tcpip.FullAddress) tcpip
 		setSource(raw, source, tcpip.Address{})
 	}
 	return err
+}
+
+// behindRouter reports whether an address of IPv4 is reached by a router.
+func (p *Protocols) behindRouter(to tcpip.FullAddress) bool {
+	remote := unmap(to.Addr)
+	if remote.Len() != header.IPv4AddressSize {
+		return false
+	}
+	r, err := p.stack.FindRoute(to.NIC, tcpip.Address{}, remote, header.IPv4ProtocolNumber, false)
+	if err != nil {
+		return false
+	}
+	defer r.Release()
+	return way{Route: r}.router()
 }
 
 // setSource replaces the source of an endpoint that is not connected.
