@@ -185,7 +185,7 @@ func checkHostname(name string) error {
 // options chooses netstack's protocols: those of the families served.
 func (s *Stack) options() gvstack.Options {
 	o := gvstack.Options{
-		TransportProtocols: []gvstack.TransportProtocolFactory{tcp.NewProtocol, inet.NewUDP, inet.NewUDPLite},
+		TransportProtocols: []gvstack.TransportProtocolFactory{inet.NewTCP, inet.NewUDP, inet.NewUDPLite},
 		Clock:              netClock{s.clock},
 		HandleLocal:        true,
 	}

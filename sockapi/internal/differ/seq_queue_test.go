@@ -181,3 +181,57 @@ func (p *peer) swallow() {
 		return "ok"
 	})
 }
+
+// hopSequences are about how far a segment may have come, RFC 5082. The peer's
+// have a hop limit of 64.
+var hopSequences = []sequence{
+	{name: "least hop limit", patience: 300 * time.Millisecond, run: func(s *script) {
+		least := option{"IP_MINTTL", endpoint.IPPROTO_IP, endpoint.IP_MINTTL}
+		if s.af == endpoint.AF_INET6 {
+			least = option{"IPV6_MINHOPCOUNT", endpoint.IPPROTO_IPV6, endpoint.IPV6_MINHOPCOUNT}
+		}
+		a, p := established(s)
+		a.set(least, 65)
+		a.get(least)
+		p.send("RST|ACK", "")
+		p.send("ACK", "far")
+		a.recv(9, 0)
+		a.set(least, 64)
+		p.nxt -= 3
+		p.send("ACK", "near")
+		a.recv(9, 0)
+		a.set(least, 256)
+		a.set(least, 0)
+		p.send("ACK", "any")
+		a.recv(9, 0)
+
+		l := s.stream("l")
+		l.bind(s.any(0))
+		l.set(least, 200)
+		l.listen(1)
+		q := s.peer()
+		q.toward(l)
+		q.send("SYN", "")
+		q.expect("SYN|ACK")
+		l.set(least, 64)
+		q.nxt--
+		q.send("SYN", "")
+		q.expect("SYN|ACK")
+		q.send("ACK", "")
+		b := l.accept("b")
+		b.get(least)
+		b.set(least, 65)
+		q.send("RST|ACK", "")
+		b.errno()
+		c := s.stream("c")
+		c.set(least, 65)
+		r := s.peer()
+		c.connect(r.addr())
+		r.expect("SYN")
+		r.send("RST|ACK", "")
+		c.errno()
+		c.set(least, 64)
+		r.send("RST|ACK", "")
+		c.errno()
+	}},
+}

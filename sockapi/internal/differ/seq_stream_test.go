@@ -15,8 +15,8 @@ func themes() []theme {
 		{"states4", over("states4", endpoint.AF_INET, endpoint.SOCK_STREAM, stateSequences())},
 		{"states6", over("states6", endpoint.AF_INET6, endpoint.SOCK_STREAM, stateSequences())},
 		{"states46", mappedOver("states46", stateSequences(addressCalls...))},
-		{"wire4", over("wire4", endpoint.AF_INET, endpoint.SOCK_STREAM, slices.Concat(wireSequences, queueSequences, errorSequences, errorSequences4))},
-		{"wire6", over("wire6", endpoint.AF_INET6, endpoint.SOCK_STREAM, slices.Concat(wireSequences, queueSequences, errorSequences))},
+		{"wire4", over("wire4", endpoint.AF_INET, endpoint.SOCK_STREAM, slices.Concat(wireSequences, queueSequences, errorSequences, errorSequences4, hopSequences))},
+		{"wire6", over("wire6", endpoint.AF_INET6, endpoint.SOCK_STREAM, slices.Concat(wireSequences, queueSequences, errorSequences, hopSequences))},
 		{"neighbour", slices.Concat(
 			over("neighbour/4", endpoint.AF_INET, 0, neighbourSequences),
 			over("neighbour/6", endpoint.AF_INET6, 0, neighbourSequences))},

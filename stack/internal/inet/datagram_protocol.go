@@ -38,6 +38,9 @@ func NewUDPLite(s *gvstack.Stack) gvstack.TransportProtocol {
 
 // attach tells the protocols of a netstack whose they are.
 func (p *Protocols) attach() {
+	if t, ok := p.stack.TransportProtocolInstance(endpoint.IPPROTO_TCP).(*tcpProtocol); ok {
+		t.p.Store(p)
+	}
 	for _, number := range []tcpip.TransportProtocolNumber{endpoint.IPPROTO_UDP, endpoint.IPPROTO_UDPLITE} {
 		if d, ok := p.stack.TransportProtocolInstance(number).(*datagramProtocol); ok {
 			d.p.Store(p)

@@ -27,7 +27,7 @@ var (
 // newStack makes one host with a loopback interface, for the families given.
 func newStack(tb testing.TB, v4, v6 bool) *gvstack.Stack {
 	tb.Helper()
-	return newStackOf(tb, v4, v6, append(RawProtocols([]int{200}), tcp.NewProtocol, NewUDP, NewUDPLite))
+	return newStackOf(tb, v4, v6, append(RawProtocols([]int{200}), NewTCP, NewUDP, NewUDPLite))
 }
 
 func newStackOf(tb testing.TB, v4, v6 bool, protocols []gvstack.TransportProtocolFactory) *gvstack.Stack {

@@ -102,23 +102,12 @@ func ipOptions() []option {
 				return nil
 			})},
 		{level: level, name: endpoint.IP_MINTTL, symbol: "IP_MINTTL", on: onAll,
-			note: "datagram sockets; of a TCP socket it is stored, for netstack checks none",
-			get: getByte(func(o target) int {
-				if o.dg != nil {
-					return int(o.dg.ip.least4.Load())
-				}
-				return o.storedInt(level, endpoint.IP_MINTTL, 0)
-			}),
+			get: getByte(func(o target) int { return o.leastHops(header.IPv4ProtocolNumber) }),
 			set: setByte(func(o target, v, size int) error {
-				if size < 1 || v < 0 || v > 255 {
+				if size < 1 {
 					return endpoint.EINVAL
 				}
-				if o.dg != nil {
-					o.dg.ip.least4.Store(int32(v))
-				} else {
-					o.store(level, endpoint.IP_MINTTL, v)
-				}
-				return nil
+				return o.setLeastHops(header.IPv4ProtocolNumber, v)
 			})},
 		{level: level, name: endpoint.IP_UNICAST_IF, symbol: "IP_UNICAST_IF", on: onAll,
 			note: "the index is in network byte order; datagram sockets, of a TCP socket it is only kept, as on Linux",
@@ -289,6 +278,28 @@ func mttl4(s *ipSettings) *atomic.Int32    { return &s.mttl }
 func unicast4(s *ipSettings) *atomic.Int32 { return &s.uni4 }
 
 const recvErrNote = "on a TCP connection errors are pending at once; what ended an attempt to connect is in the error queue"
+
+// leastHops is IP_MINTTL or IPV6_MINHOPCOUNT.
+func (o target) leastHops(net tcpip.NetworkProtocolNumber) int {
+	if o.tcp != nil {
+		return int(o.tcp.leastHops(net))
+	}
+	return int(o.dg.ip.minTTL(net))
+}
+
+func (o target) setLeastHops(net tcpip.NetworkProtocolNumber, v int) error {
+	switch {
+	case v < 0 || v > 255:
+		return endpoint.EINVAL
+	case o.tcp != nil:
+		o.tcp.setLeastHops(net, uint8(v))
+	case net == header.IPv4ProtocolNumber:
+		o.dg.ip.least4.Store(int32(v))
+	default:
+		o.dg.ip.least6.Store(int32(v))
+	}
+	return nil
+}
 
 const (
 	freeBindNote    = "a datagram socket may be bound to an address that the stack gets later, and over IPv6 sends from it; a TCP socket binds the stack's own alone"

@@ -134,24 +134,8 @@ func ipv6Options() []option {
 				return nil
 			})},
 		{level: level, name: endpoint.IPV6_MINHOPCOUNT, symbol: "IPV6_MINHOPCOUNT", on: onAll6,
-			note: "datagram sockets; of a TCP socket it is stored, for netstack checks none",
-			get: getInt(func(o target) int {
-				if o.dg != nil {
-					return int(o.dg.ip.least6.Load())
-				}
-				return o.storedInt(level, endpoint.IPV6_MINHOPCOUNT, 0)
-			}),
-			set: setInt(func(o target, v int) error {
-				if v < 0 || v > 255 {
-					return endpoint.EINVAL
-				}
-				if o.dg != nil {
-					o.dg.ip.least6.Store(int32(v))
-				} else {
-					o.store(level, endpoint.IPV6_MINHOPCOUNT, v)
-				}
-				return nil
-			})},
+			get: getInt(func(o target) int { return o.leastHops(header.IPv6ProtocolNumber) }),
+			set: setInt(func(o target, v int) error { return o.setLeastHops(header.IPv6ProtocolNumber, v) })},
 		{level: level, name: endpoint.IPV6_UNICAST_IF, symbol: "IPV6_UNICAST_IF", on: onAll6,
 			note: "the index is in network byte order; datagram sockets, of a TCP socket it is only kept, as on Linux",
 			get: func(o target, buf []byte) (int, error) {

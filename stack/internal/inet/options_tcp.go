@@ -333,6 +333,7 @@ func (t *tcpEndpoint) bequeath(c *tcpEndpoint) {
 	t.storedMu.Unlock()
 	c.stored = stored
 	c.peekOff.Store(t.peekOff.Load())
+	c.least.Store(t.least.Load())
 	c.copyOptions(dst, t.raw.Load())
 	c.setNotSent(uint32(c.storedInt(endpoint.IPPROTO_TCP, endpoint.TCP_NOTSENT_LOWAT, 0)))
 }

@@ -14,9 +14,8 @@ import (
 
 // Config says what the families stand on. Stack and Clock are required.
 type Config struct {
-	// Stack is netstack, with the TCP protocol, with NewUDP, NewUDPLite and
-	// RawProtocols in place of its own, and with NewIPv4 and NewIPv6 as IPv4 and
-	// IPv6 say.
+	// Stack is netstack, with NewTCP, NewUDP, NewUDPLite and RawProtocols in place
+	// of its own, and with NewIPv4 and NewIPv6 as IPv4 and IPv6 say.
 	Stack *gvstack.Stack
 
 	// Clock is the clock that Stack runs on as well.
@@ -60,6 +59,7 @@ type Protocols struct {
 	closing   closingList
 	streams   liveList[tcpEndpoint]
 	owners    ownerTable
+	farChecks atomic.Bool // a TCP socket asked for IP_MINTTL or IPV6_MINHOPCOUNT
 	ports     tcpPorts
 
 	unbound      binding // of a new datagram endpoint

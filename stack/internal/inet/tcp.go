@@ -32,6 +32,7 @@ type tcpEndpoint struct {
 	soft atomic.Pointer[softError]  // see tcp_error.go
 
 	backlog atomic.Int32            // what Listen was asked for, cut to SOMAXCONN
+	least   atomic.Uint32           // IP_MINTTL, and IPV6_MINHOPCOUNT from bit 8 on
 	notSent atomic.Pointer[notSent] // nil until TCP_NOTSENT_LOWAT is set
 	groups  atomic.Pointer[memberships]
 	live    links[tcpEndpoint]
