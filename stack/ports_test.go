@@ -45,7 +45,7 @@ func TestLocalPortsOfLinux(t *testing.T) {
 }
 
 // A range is used up by sockets that name no port, and by connections to one
-// address alone.
+// address alone, whether bound to an address before or not.
 func TestLocalPortsAreARange(t *testing.T) {
 	s, err := stack.New(stack.Config{LocalPorts: stack.PortRange{First: 5001, Last: 5003}})
 	if err != nil {
@@ -73,15 +73,21 @@ func TestLocalPortsAreARange(t *testing.T) {
 			}
 		})
 	}
-	connect := func(port uint16) error {
+	connect := func(port uint16, bind bool) error {
 		w := openOn(t, s, endpoint.AF_INET, endpoint.SOCK_STREAM, 0)
+		if bind { // to the address alone
+			w.set(endpoint.IPPROTO_IP, endpoint.IP_BIND_ADDRESS_NO_PORT, 1)
+			if err := w.Bind(lo(0)); err != nil {
+				t.Error(err)
+			}
+		}
 		if err := w.Connect(lo(port)); err != endpoint.EINPROGRESS {
 			return err
 		}
 		w.await(endpoint.Out)
 		return w.Connect(lo(port))
 	}
-	for _, port := range []uint16{7000, 7001} {
+	for _, port := range []uint16{7000, 7001, 7002} {
 		l, _, err := bindTo(t, s, endpoint.SOCK_STREAM, port)
 		if err == nil {
 			err = l.Listen(9)
@@ -90,11 +96,11 @@ func TestLocalPortsAreARange(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range 3 {
-			if err := connect(port); err != nil {
+			if err := connect(port, port > 7000); err != nil {
 				t.Errorf("connection %d to port %d: %v", i, port, err)
 			}
 		}
-		if err := connect(port); err != endpoint.EADDRNOTAVAIL {
+		if err := connect(port, port > 7000); err != endpoint.EADDRNOTAVAIL {
 			t.Errorf("one more to port %d: %v", port, err)
 		}
 	}

@@ -198,6 +198,117 @@ var sourceSequences = []sequence{
 	}},
 }
 
+var ipNoPort = option{"IP_BIND_ADDRESS_NO_PORT", endpoint.IPPROTO_IP, endpoint.IP_BIND_ADDRESS_NO_PORT}
+
+// noPortSequences bind to an address, and leave the port for later.
+var noPortSequences = []sequence{
+	{name: "bind without a port, connect", run: func(s *script) {
+		l := s.listener()
+		a := s.stream("a")
+		a.set(ipNoPort, 1)
+		a.get(ipNoPort)
+		a.bind(s.lo(0))
+		a.sockname()
+		a.bind(s.foreign(0))
+		a.sockname()
+		a.bind(s.any(0))
+		a.sockname()
+		a.bind(s.lo(0))
+		a.connect(l.addr())
+		a.sockname()
+		a.bind(s.lo(0))
+		l.accept("p")
+		b := s.stream("b")
+		b.set(ipNoPort, 1)
+		b.bind(s.lo(0))
+		b.connect(s.closedPort(endpoint.SOCK_STREAM))
+		b.errno()
+		b.sockname()
+		b.connect(l.addr())
+		b.connect(l.addr())
+		b.sockname()
+		b.connect(unspec)
+		b.sockname()
+	}},
+	{name: "bind without a port, another address", run: func(s *script) {
+		l := s.listener()
+		a := s.stream("a")
+		a.set(ipNoPort, 1)
+		if s.af == endpoint.AF_INET {
+			a.bind(at("127.0.0.5", 0))
+		} else {
+			a.bind(at(own6, 0))
+		}
+		a.sockname()
+		a.connect(l.addr())
+		a.sockname()
+		l.accept("p")
+	}},
+	{name: "bind without a port, listen", run: func(s *script) {
+		a := s.stream("a")
+		a.set(ipNoPort, 1)
+		a.bind(s.lo(0))
+		a.listen(1)
+		a.sockname()
+		c := s.stream("c")
+		c.connect(a.addr())
+		a.accept("p")
+		b := s.stream("b")
+		b.set(ipNoPort, 1)
+		b.bind(s.any(0))
+		b.listen(1)
+		b.sockname()
+		d := s.stream("d")
+		d.set(ipNoPort, 1)
+		d.bind(b.addr())
+		d.bind(a.addr())
+		d.bind(s.lo(0))
+		d.shutdown(wr)
+		d.peername()
+		d.recv(1, 0)
+	}},
+	{name: "bind without a port, after a connection", run: func(s *script) {
+		l := s.listener()
+		a := s.stream("a")
+		a.set(ipNoPort, 1)
+		a.connect(l.addr())
+		p := l.accept("p")
+		p.closeReset()
+		a.errno()
+		a.sockname()
+		a.bind(s.foreign(0))
+		a.bind(s.lo(0))
+		a.sockname()
+		a.connect(l.addr())
+		a.connect(l.addr())
+		a.sockname()
+		q := l.accept("q")
+		q.peername()
+		a.close()
+	}},
+	{name: "bind without a port, datagrams", run: func(s *script) {
+		r := s.receiver("r")
+		a := s.datagram("a")
+		a.set(ipNoPort, 1)
+		a.bind(s.lo(0))
+		a.sockname()
+		a.bind(s.any(0))
+		a.sockname()
+		a.bind(s.lo(0))
+		a.sendto("x", r.addr(), 0)
+		a.sockname()
+		a.bind(s.lo(0))
+		r.recv(9, 0)
+		b := s.datagram("b")
+		b.set(ipNoPort, 1)
+		b.bind(s.lo(0))
+		b.connect(r.addr())
+		b.sockname()
+		b.connect(unspec)
+		b.sockname()
+	}},
+}
+
 var soSelectErrQueue = option{"SO_SELECT_ERR_QUEUE", endpoint.SOL_SOCKET, endpoint.SO_SELECT_ERR_QUEUE}
 
 // routerSequences are about addresses behind a router, and about errors that

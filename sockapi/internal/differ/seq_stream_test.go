@@ -66,7 +66,9 @@ func themes() []theme {
 			over("sources/4", endpoint.AF_INET, endpoint.SOCK_DGRAM, sourceSequences),
 			over("sources/4", endpoint.AF_INET, endpoint.SOCK_DGRAM, routerSequences),
 			over("sources/6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, sourceSequences6),
-			over("sources/6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, routerSequences))},
+			over("sources/6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, routerSequences),
+			over("sources/4", endpoint.AF_INET, endpoint.SOCK_DGRAM, noPortSequences),
+			over("sources/6", endpoint.AF_INET6, endpoint.SOCK_DGRAM, noPortSequences))},
 	}
 }
 

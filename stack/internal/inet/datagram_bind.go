@@ -50,7 +50,11 @@ func (d *datagram) Bind(a endpoint.Addr) error {
 	if d.kind != kindRaw {
 		b.port, b.boundPort = fa.Port, fa.Port != 0
 	}
-	if err := d.register(old, &b); err != nil {
+	if d.kind.ports() && fa.Port == 0 && d.has(flagNoPort) {
+		if !d.where.CompareAndSwap(old, &b) {
+			return endpoint.EINVAL
+		}
+	} else if err := d.register(old, &b); err != nil {
 		if err == errMoved {
 			return endpoint.EINVAL // a Send or another Bind was first
 		}
@@ -296,7 +300,9 @@ func (d *datagram) autobind() (*binding, error) {
 			return b, nil
 		}
 		now := *b
-		now.nets = d.nets(d.has(flagBound4))
+		if !b.boundAddr {
+			now.nets = d.nets(d.has(flagBound4))
+		}
 		if err := d.register(b, &now); err != nil && err != errMoved {
 			return nil, err
 		}

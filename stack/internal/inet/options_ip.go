@@ -124,7 +124,12 @@ func ipOptions() []option {
 			}},
 		recvFlag(level, endpoint.IP_RECVORIGDSTADDR, "IP_RECVORIGDSTADDR", onAll,
 			(*tcpip.SocketOptions).GetReceiveOriginalDstAddress, (*tcpip.SocketOptions).SetReceiveOriginalDstAddress),
-		ipFlag(endpoint.IP_BIND_ADDRESS_NO_PORT, "IP_BIND_ADDRESS_NO_PORT", "bind picks the port at once"),
+		{level: level, name: endpoint.IP_BIND_ADDRESS_NO_PORT, symbol: "IP_BIND_ADDRESS_NO_PORT", on: onAll,
+			get: getByte(func(o target) int { return number01(o.has(flagNoPort)) }),
+			set: setByte(func(o target, v, _ int) error {
+				o.socket.set(flagNoPort, v != 0)
+				return nil
+			})},
 		{level: level, name: endpoint.IP_MULTICAST_TTL, symbol: "IP_MULTICAST_TTL", on: onAll,
 			note: "EINVAL to set on TCP sockets, as on Linux",
 			get:  getByte(func(o target) int { return o.number(tcpip.MulticastTTLOption, mttl4) }),

@@ -320,8 +320,8 @@ func (t *tcpEndpoint) bequeath(c *tcpEndpoint) {
 		return
 	}
 	const inherited = flagTimestamp | flagTimestampNS | flagSendBufSet | flagRecvBufSet | flagUserCork | flagLowWater |
-		flagDontFrag | flagRecvErr4 | flagRecvErr6 | flagFreeBind | flagTransparent | flagNoRouter | flagErrorPri | flagDropCount | flagInherit |
-		flagReusePort
+		flagDontFrag | flagRecvErr4 | flagRecvErr6 | flagFreeBind | flagTransparent | flagNoRouter | flagNoPort | flagErrorPri |
+		flagDropCount | flagInherit | flagReusePort
 	c.flags.Or(t.flags.Load() & inherited)
 	t.storedMu.Lock()
 	stored := make(map[optionKey][]byte, len(t.stored))

@@ -68,6 +68,7 @@ const (
 	flagRecvErr6  // IPV6_RECVERR
 	flagReusePort // SO_REUSEPORT of a TCP socket
 	flagNoRouter  // SO_DONTROUTE
+	flagNoPort    // IP_BIND_ADDRESS_NO_PORT
 	flagLeft      // it may have left a connection in TIME-WAIT behind
 
 	// Of datagram sockets.
@@ -243,5 +244,6 @@ func (s *socket) bound(fa tcpip.FullAddress) {
 	if fa.NIC != 0 {
 		bits |= flagScoped
 	}
+	s.set(flagBound4|flagScoped, false) // of an earlier Bind
 	s.set(bits, true)
 }

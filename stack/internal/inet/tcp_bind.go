@@ -40,9 +40,12 @@ func (t *tcpEndpoint) Bind(a endpoint.Addr) error {
 	if !t.isOwn(fa) {
 		return endpoint.EADDRNOTAVAIL
 	}
-	if ended(raw.EndpointState()) {
+	switch {
+	case fa.Port == 0 && t.has(flagNoPort):
+		t.bindAddress(raw, fa)
+	case ended(raw.EndpointState()):
 		err = t.bindNext(raw, fa)
-	} else {
+	default:
 		err = t.bindNow(raw, fa)
 	}
 	if err != nil {
@@ -62,6 +65,16 @@ func (t *tcpEndpoint) hasPort(raw *tcp.Endpoint) bool {
 	}
 	state := raw.EndpointState()
 	return state != tcp.StateInitial && !ended(state)
+}
+
+// bindAddress binds to an address and leaves the port to connect or listen, as
+// IP_BIND_ADDRESS_NO_PORT asks.
+func (t *tcpEndpoint) bindAddress(raw *tcp.Endpoint, fa tcpip.FullAddress) {
+	t.named.Store(&fa)
+	t.set(flagUnnamed, ended(raw.EndpointState())) // then the name of raw is the socket's no more
+	if isSix(fa.Addr) {
+		raw.SocketOptions().SetV6Only(true) // as __inet6_bind of Linux
+	}
 }
 
 // bindNow binds a netstack endpoint that is fresh.
