@@ -33,11 +33,7 @@ func (g generators) differing(p program, patience time.Duration) (kernel, ours [
 	if err != nil {
 		return []entry{{call: "kernel", result: err.Error()}}, nil, 0
 	}
-	o, err := g.ours()
-	if err != nil {
-		return kernel, []entry{{call: "ours", result: err.Error()}}, 0
-	}
-	ours, err = play(q, o, kernel)
+	ours, err = play(q, g.ours, kernel)
 	if err != nil {
 		ours = append(ours, entry{call: "ours", result: err.Error()})
 	}
@@ -55,10 +51,7 @@ func (g generators) differing(p program, patience time.Duration) (kernel, ours [
 
 func (g generators) kernel(q sequence) (log []entry, err error) {
 	g.room.do(func() {
-		var k sockets
-		if k, err = newKernel(g.room); err == nil {
-			log, err = play(q, k, nil)
-		}
+		log, err = play(q, func() (sockets, error) { return newKernel(g.room) }, nil)
 	})
 	return log, err
 }

@@ -60,7 +60,7 @@ func playLiar(t *testing.T, q sequence, l liar, want []entry) []entry {
 		t.Fatal(err)
 	}
 	l.ours = o
-	log, err := play(q, &l, want)
+	log, err := playOn(q, &l, want)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,5 +155,27 @@ func TestShrink(t *testing.T) {
 	_, source, _ := strings.Cut(found, "func(s *script) {")
 	if !strings.Contains(source, "b.shutdown(wr)") || strings.Count(source, "\n\t") != 2 {
 		t.Errorf("a pair and a shutdown would do:\n%s", found)
+	}
+}
+
+// A sequence in which a socket gets a port that another has had is played again.
+func TestChanceIsNoticed(t *testing.T) {
+	played := 0
+	q := sequence{name: "chance", af: endpoint.AF_INET, typ: endpoint.SOCK_STREAM, run: func(s *script) {
+		a, b := s.stream("a"), s.stream("b")
+		a.bind(s.lo(0))
+		a.sockname()
+		at, err := s.net.getsockname(a.h)
+		s.must(err)
+		a.close()
+		if played++; played < 3 {
+			b.on("listen(1)", func() string { return errText(s.net.bind(b.h, at)) }) // as if it were picked
+		}
+		b.bind(at)
+		b.sockname()
+	}}
+	log, err := play(q, func() (sockets, error) { return newOurs() }, nil)
+	if err != nil || played != 3 || len(log) != 7 {
+		t.Errorf("%v after playing it %d times:\n%s", err, played, text(log))
 	}
 }

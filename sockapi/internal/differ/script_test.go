@@ -1,6 +1,7 @@
 package differ
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -83,6 +84,7 @@ type script struct {
 	log      []entry
 	socks    []*sock
 	ports    map[uint16]string
+	since    map[uint16]int // the step that a port was named in
 	autos    map[string]string
 	patience time.Duration
 	differs  bool // a step had another outcome than expected
@@ -94,9 +96,26 @@ type script struct {
 // A stop ends a script that cannot go on.
 type stop struct{ reason string }
 
-// play plays a sequence on a side.
-func play(q sequence, side sockets, want []entry) (log []entry, err error) {
-	s := &script{net: side, af: q.af, typ: q.typ, mapped: q.mapped, want: want, ports: map[uint16]string{0: "0"}, autos: map[string]string{}, patience: patience}
+// errChance is why a sequence is played again: see lookAtPorts.
+var errChance = errors.New("a port that was picked is one that another socket has had, whenever this is played")
+
+// play plays a sequence on a new side.
+func play(q sequence, side func() (sockets, error), want []entry) (log []entry, err error) {
+	for range 5 {
+		net, err := side()
+		if err != nil {
+			return nil, err
+		}
+		if log, err = playOn(q, net, want); err != errChance {
+			return log, err
+		}
+	}
+	return log, errChance
+}
+
+// playOn plays a sequence on a side.
+func playOn(q sequence, side sockets, want []entry) (log []entry, err error) {
+	s := &script{net: side, af: q.af, typ: q.typ, mapped: q.mapped, want: want, ports: map[uint16]string{0: "0"}, since: map[uint16]int{}, autos: map[string]string{}, patience: patience}
 	if q.patience != 0 {
 		s.patience = q.patience
 	}
@@ -107,6 +126,11 @@ func play(q sequence, side sockets, want []entry) (log []entry, err error) {
 	defer func() {
 		switch r := recover().(type) {
 		case nil:
+		case error:
+			if r != errChance {
+				panic(r)
+			}
+			log, err = s.log, errChance
 		case stop:
 			log, err = s.log, fmt.Errorf("after %d steps: %s", len(s.log), r.reason)
 		default:
@@ -132,6 +156,7 @@ type sock struct {
 	ready  int  // by the last look
 	target int  // what is expected
 	looked bool
+	port   int // by the last look; −1 before the first, and if it has none
 }
 
 // add notes a new socket of that name; a later one of the same name takes its
@@ -140,7 +165,7 @@ func (s *script) add(name string, h handle, stream bool) *sock {
 	if strings.ContainsAny(name, " :") {
 		s.broken("%q is no name of a socket", name)
 	}
-	k := &sock{s: s, name: name, h: h, stream: stream}
+	k := &sock{s: s, name: name, h: h, stream: stream, port: -1}
 	if h >= 0 {
 		s.socks = append(s.socks, k)
 	}
@@ -169,6 +194,7 @@ func (s *script) step(call string, do func() string) {
 	}
 	s.settle() // also what changes no readiness is under way
 	e.ready = s.changes()
+	s.lookAtPorts(call)
 	s.log = append(s.log, e)
 	if want != nil && e != *want && !s.differs {
 		s.differs, s.patience = true, impatience
@@ -177,7 +203,7 @@ func (s *script) step(call string, do func() string) {
 
 // again reports whether a result says that the call may have come too early.
 func again(result string) bool {
-	return strings.HasPrefix(result, "EAGAIN") || strings.HasPrefix(result, "EALREADY") || strings.HasPrefix(result, "state ") || strings.HasPrefix(result, "queues ")
+	return strings.HasPrefix(result, "EAGAIN") || result == "EADDRINUSE" || strings.HasPrefix(result, "EALREADY") || strings.HasPrefix(result, "state ") || strings.HasPrefix(result, "queues ")
 }
 
 // pause waits a little while nothing tells what to wait for.
@@ -244,6 +270,27 @@ func (s *script) settle() {
 	}
 }
 
+// lookAtPorts looks which ports sockets have got by a step. Ports are known by
+// the order in which they were seen, so one that is picked must not be, by chance,
+// one that had been seen before.
+func (s *script) lookAtPorts(call string) {
+	for _, k := range s.socks {
+		if k.closed {
+			continue
+		}
+		a, err := s.net.getsockname(k.h)
+		if err != nil || a.Family != endpoint.AF_INET && a.Family != endpoint.AF_INET6 {
+			continue
+		}
+		port, before := int(a.Port), k.port
+		k.port = port
+		since, known := s.since[a.Port]
+		if port != before && before >= 0 && known && since < len(s.log) && !strings.Contains(call, ".bind(") {
+			panic(errChance)
+		}
+	}
+}
+
 // settleLooks is how many looks in a row must see the same. The kernel's
 // loopback has delivered when a call returns, nearly always.
 const settleLooks = 20
@@ -269,7 +316,7 @@ func (s *script) changes() string {
 }
 
 // nameIt gives a port a name before it is seen.
-func (s *script) nameIt(port uint16, name string) { s.ports[port] = name }
+func (s *script) nameIt(port uint16, name string) { s.ports[port], s.since[port] = name, len(s.log) }
 
 func (s *script) portText(port uint16) string {
 	name, ok := s.ports[port]
@@ -284,7 +331,7 @@ func (s *script) portText(port uint16) string {
 			}
 		}
 		name = "p" + strconv.Itoa(n)
-		s.ports[port] = name
+		s.nameIt(port, name)
 	}
 	return name
 }
