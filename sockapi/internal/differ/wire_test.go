@@ -241,6 +241,16 @@ func (p *peer) toward(s *sock) {
 	p.ownPort = a.Port
 }
 
+// opened is a new peer that has opened a connection to a listener.
+func (s *script) opened(l *sock) *peer {
+	p := s.peer()
+	p.toward(l)
+	p.send("SYN", "")
+	p.expect("SYN|ACK")
+	p.send("ACK", "")
+	return p
+}
+
 // matches reports whether a packet is what expect asks for.
 func (p *peer) matches(k packet, what string) bool {
 	if k.dst != p.ip || k.dstPort != p.port {
