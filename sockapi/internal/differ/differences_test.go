@@ -83,9 +83,6 @@ var byNetstack = []difference{
 	// Raw sockets.
 	{"raw4/raw ICMP, filtered", "a.recv of a packet", "*00000000400100*", "*00004000400100*", "netstack sends an echo reply with Don't Fragment"},
 	{"raw6/raw, of protocol 253", "b.recv of a packet", "30 *", "22 *", "netstack takes protocol 253 of IPv6 for an extension header of 8 bytes"},
-
-	// Errors of ICMP.
-	{"wire6/a narrow path while connecting", "a.getsockopt(IPV6_MTU)", "1500", "1400", "an attempt to connect learns of a narrow path at once: on Linux over IPv6 once it has succeeded"},
 }
 
 const (

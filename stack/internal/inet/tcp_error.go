@@ -60,7 +60,7 @@ func (p *Protocols) tcpFailed(e *icmpError) {
 	case state == tcp.StateListen: // which is found where there is no connection
 	case !e.own && !underWay(raw, binary.BigEndian.Uint32(e.transport[4:])):
 	case e.tooBig:
-		if t == nil || t.believesMTU(e.net) {
+		if t == nil || t.believesMTU(e.net, state) {
 			p.learnMTU(e.remote, int(e.info))
 		}
 	case t == nil: // half open, or not accepted yet
@@ -78,10 +78,12 @@ func (p *Protocols) tcpFailed(e *icmpError) {
 	}
 }
 
-// believesMTU is ip6_sk_accept_pmtu; TCP over IPv4 has no such question.
-func (t *tcpEndpoint) believesMTU(net tcpip.NetworkProtocolNumber) bool {
+// believesMTU is ip6_sk_accept_pmtu, and tcp_v6_mtu_reduced while an attempt to
+// connect is made, which no path is too narrow for; TCP over IPv4 has no such
+// questions.
+func (t *tcpEndpoint) believesMTU(net tcpip.NetworkProtocolNumber, state tcp.EndpointState) bool {
 	return net == header.IPv4ProtocolNumber ||
-		t.storedInt(endpoint.IPPROTO_IPV6, endpoint.IPV6_MTU_DISCOVER, endpoint.IPV6_PMTUDISC_WANT) < endpoint.IPV6_PMTUDISC_INTERFACE
+		!connecting(state) && t.storedInt(endpoint.IPPROTO_IPV6, endpoint.IPV6_MTU_DISCOVER, endpoint.IPV6_PMTUDISC_WANT) < endpoint.IPV6_PMTUDISC_INTERFACE
 }
 
 // endsHandshake reports whether the error ends a connection that a listener
