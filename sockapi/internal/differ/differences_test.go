@@ -65,10 +65,6 @@ var byNetstack = []difference{
 	{"wire*/simultaneous open, then reset", "a.getsockopt(SO_ERROR)", "pending ECONNRESET *", "pending ECONNREFUSED {a:IN|OUT|HUP|RDHUP}", "netstack takes a reset in SYN-RECV for a refusal"},
 
 	// Resets.
-	{"wire*/reset in CLOSING", "a.recv(1)", `0 ""`, "ECONNRESET {a:IN|OUT|HUP|RDHUP}", "after a reset netstack forgets that the peer's end had come: the error is told where Linux tells the end first"},
-	{"wire*/reset in CLOSING", "a.getsockopt(SO_ERROR)", "pending ECONNRESET *", "none", "as above: it has been told"},
-	{"wire*/reset in LAST-ACK", "a.recv(1)", `0 ""`, "ECONNRESET {a:IN|OUT|HUP|RDHUP}", "after a reset netstack forgets that the peer's end had come: the error is told where Linux tells the end first"},
-	{"wire*/reset in LAST-ACK", "a.getsockopt(SO_ERROR)", "pending ECONNRESET *", "none", "as above: it has been told"},
 	{"wire*/data for a socket that is closed", "peer expects RST", "RST seq 2", "RST|ACK seq 2 ack 1", "how a reset is numbered; RFC 9293 allows both"},
 	{"accepted, over *", "a.getsockopt(IP*_MULTICAST_HOPS)", "64", "1", "netstack does not keep the hop limit that a connection came with"},
 	{"accepted, over *", "a.getsockopt(IP_MULTICAST_TTL)", "64", "1", "netstack does not keep the TTL that a connection came with"},

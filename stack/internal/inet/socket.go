@@ -69,6 +69,7 @@ const (
 	flagReusePort // SO_REUSEPORT of a TCP socket
 	flagNoRouter  // SO_DONTROUTE
 	flagNoPort    // IP_BIND_ADDRESS_NO_PORT
+	flagPeerEnded // the peer's end came before its reset, see tcp_arrival.go
 	flagLeft      // it may have left a connection in TIME-WAIT behind
 
 	// Of datagram sockets.

@@ -9,10 +9,14 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
-// IP_MINTTL and IPV6_MINHOPCOUNT of TCP, the security of RFC 5082: a segment that
-// comes from too far is dropped. Netstack does not look, so its protocol is
-// wrapped here where segments come in. As long as no socket has asked, a segment
-// costs one more call.
+// What netstack's TCP does not look at, or does not keep, of segments that come:
+// its protocol is wrapped here where they come in, which costs a call each.
+//
+// IP_MINTTL and IPV6_MINHOPCOUNT, the security of RFC 5082: a segment that comes
+// from too far is dropped.
+//
+// A reset after the peer's end: netstack forgets that the end had come. On Linux
+// the end is read for ever (SOCK_DONE), and the error is SO_ERROR's.
 
 // tcpProtocol is netstack's TCP.
 type tcpProtocol struct {
@@ -37,11 +41,30 @@ func NewTCP(s *gvstack.Stack) gvstack.TransportProtocol {
 // QueuePacket takes a segment for an endpoint. One for a connection that waits
 // to be accepted is not looked at: that the connection began with was.
 func (t *tcpProtocol) QueuePacket(ep gvstack.TransportEndpoint, id gvstack.TransportEndpointID, pkt *gvstack.PacketBuffer) {
-	if p := t.p.Load(); p != nil && p.farChecks.Load() && p.tooFar(ep, pkt) {
-		p.stack.Stats().DroppedPackets.Increment()
-		return
+	if p := t.p.Load(); p != nil {
+		if p.farChecks.Load() && p.tooFar(ep, pkt) {
+			p.stack.Stats().DroppedPackets.Increment()
+			return
+		}
+		if header.TCP(pkt.TransportHeader().Slice()).Flags()&header.TCPFlagRst != 0 {
+			p.noteEnd(ep)
+		}
 	}
 	t.netstackTCP.QueuePacket(ep, id, pkt)
+}
+
+// noteEnd notes that the peer's end had come before the reset that comes now.
+func (p *Protocols) noteEnd(ep gvstack.TransportEndpoint) {
+	raw, ok := ep.(*tcp.Endpoint)
+	if !ok {
+		return
+	}
+	switch raw.EndpointState() {
+	case tcp.StateClosing, tcp.StateLastAck:
+		if t := p.owners.find(raw); t != nil {
+			t.set(flagPeerEnded, true)
+		}
+	}
 }
 
 // tooFar reports whether a segment has passed more routers than the socket it is
