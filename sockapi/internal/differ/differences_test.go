@@ -55,14 +55,12 @@ var byNetstack = []difference{
 	// SYN-RECV of a simultaneous open.
 	{"states*/SYN-RECV/close with a reset", "peer expects END", "RST|ACK seq 1 ack 1", "RST|ACK seq * ack -5000", "netstack resets a connection in SYN-RECV with numbers that mean nothing"},
 	{"states*/SYN-RECV/close", "peer expects END", "FIN|ACK seq 1 ack 1", "RST seq 1", synRecvEnds},
-	{"states*/SYN-RECV/names", "a.getpeername()", "*2*:peer", "ENOTCONN", "netstack does not tell the peer of a connection in SYN-RECV"},
 	{"states*/SYN-RECV/shutdown*", "a.shutdown(*)", "ok {*", "ok {a:IN|OUT|ERR|HUP|RDHUP}", synRecvEnds},
 	{"states*/SYN-RECV/shutdown for writing", "a.shutdown(*)", "ok", "*", synRecvEnds},
 	{"states*/SYN-RECV/shutdown*", "a.shutdown(*)", "ok", "ENOTCONN", synRecvEnds},
 	{"states*/SYN-RECV/shutdown*", "a.state of TCP", "state SYN-RECV", "state CLOSE", synRecvEnds},
 	{"states*/SYN-RECV/shutdown*", "a.recv(9)", `0 ""`, "ECONNRESET {*", synRecvEnds},
 	{"states*/SYN-RECV/shutdown*", `a.send("x")`, "EAGAIN", "E*", synRecvEnds},
-	{"wire*/simultaneous open, then reset", "a.getsockopt(SO_ERROR)", "pending ECONNRESET *", "pending ECONNREFUSED {a:IN|OUT|HUP|RDHUP}", "netstack takes a reset in SYN-RECV for a refusal"},
 
 	// Resets.
 	{"wire*/data for a socket that is closed", "peer expects RST", "RST seq 2", "RST|ACK seq 2 ack 1", "how a reset is numbered; RFC 9293 allows both"},

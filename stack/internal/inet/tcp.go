@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	gvstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
 
@@ -291,7 +292,11 @@ func (t *tcpEndpoint) PeerAddr() (endpoint.Addr, error) {
 	}
 	fa, err := raw.GetRemoteAddress()
 	if err != nil {
-		return endpoint.Addr{}, errno(err)
+		if raw.EndpointState() != tcp.StateSynRecv {
+			return endpoint.Addr{}, errno(err)
+		}
+		i := raw.Info().(*gvstack.TransportEndpointInfo) // both sides open: it is known
+		fa = tcpip.FullAddress{NIC: i.BindNICID, Addr: i.ID.RemoteAddress, Port: i.ID.RemotePort}
 	}
 	return t.socketAddr(fa), nil
 }

@@ -15,8 +15,9 @@ import (
 // IP_MINTTL and IPV6_MINHOPCOUNT, the security of RFC 5082: a segment that comes
 // from too far is dropped.
 //
-// A reset after the peer's end: netstack forgets that the end had come. On Linux
-// the end is read for ever (SOCK_DONE), and the error is SO_ERROR's.
+// A reset: netstack forgets that the peer's end had come, and takes one in SYN-RECV
+// for a refusal. On Linux the end is read for ever (SOCK_DONE), and the error is
+// SO_ERROR's; and only an attempt in SYN-SENT is refused (tcp_reset).
 
 // tcpProtocol is netstack's TCP.
 type tcpProtocol struct {
@@ -47,23 +48,30 @@ func (t *tcpProtocol) QueuePacket(ep gvstack.TransportEndpoint, id gvstack.Trans
 			return
 		}
 		if header.TCP(pkt.TransportHeader().Slice()).Flags()&header.TCPFlagRst != 0 {
-			p.noteEnd(ep)
+			p.noteReset(ep)
 		}
 	}
 	t.netstackTCP.QueuePacket(ep, id, pkt)
 }
 
-// noteEnd notes that the peer's end had come before the reset that comes now.
-func (p *Protocols) noteEnd(ep gvstack.TransportEndpoint) {
+// noteReset notes in which state a reset comes. Whether it counts does not matter:
+// the notes are looked at when the connection has ended by one.
+func (p *Protocols) noteReset(ep gvstack.TransportEndpoint) {
 	raw, ok := ep.(*tcp.Endpoint)
 	if !ok {
 		return
 	}
+	var bit uint64
 	switch raw.EndpointState() {
 	case tcp.StateClosing, tcp.StateLastAck:
-		if t := p.owners.find(raw); t != nil {
-			t.set(flagPeerEnded, true)
-		}
+		bit = flagPeerEnded
+	case tcp.StateSynRecv:
+		bit = flagPeerOpened
+	default:
+		return
+	}
+	if t := p.owners.find(raw); t != nil {
+		t.set(bit, true)
 	}
 }
 

@@ -160,6 +160,10 @@ func (t *tcpEndpoint) failure(err tcpip.Error) endpoint.Errno {
 		if t.aborted() || t.p.ended.Load() {
 			return endpoint.ECONNABORTED // by AbortLocal or End, as tcp_abort of Linux
 		}
+	case *tcpip.ErrConnectionRefused:
+		if t.has(flagPeerOpened) {
+			return endpoint.ECONNRESET
+		}
 	case *tcpip.ErrConnectionAborted:
 		return endpoint.ECONNRESET // data came after the end of both directions
 	case *tcpip.ErrNoNet:
