@@ -285,6 +285,24 @@ var errorSequences = []sequence{
 		b.connect(p.addr())
 		b.get(s.pathMTU())
 	}},
+	{name: "a narrow path, and what is sent then", run: func(s *script) {
+		a, p := s.farEstablished()
+		a.send(strings.Repeat("f", 2000), 0)
+		p.expectLength()
+		p.tooBig(1300)
+		p.expectLength()
+	}},
+	{name: "a narrow path for a segment that was never sent", run: func(s *script) {
+		a, p := s.farEstablished()
+		a.send(strings.Repeat("f", 2000), 0)
+		p.expectLength()
+		p.forge(1 << 20)
+		p.tooBig(1300)
+		a.get(s.pathMTU())
+		p.send("ACK", "")
+		a.send(strings.Repeat("g", 2000), 0)
+		p.expectLength()
+	}},
 	{name: "a narrow path while connecting", run: func(s *script) {
 		p := s.farPeer()
 		a := s.stream("a")

@@ -8,6 +8,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 	gvstack "gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
 	"usersock/stack/endpoint"
 )
@@ -57,10 +58,26 @@ func (r *errorReader) DeliverTransportError(local, remote tcpip.Address, net tcp
 	switch {
 	case p == nil:
 	case err.Kind() == gvstack.PacketTooBigTransportError:
+		if trans == tcp.ProtocolNumber && !p.sent(local, remote, net, pkt) {
+			return
+		}
 		r.TransportDispatcher.DeliverTransportError(local, remote, net, trans, believable(err, net), pkt)
 	case len(pkt.NetworkHeader().Slice()) == 0: // no message came
 		p.neighbourFailed(local, net, pkt)
 	}
+}
+
+// sent reports whether a segment that a message is about is under way: in pkt is
+// what came back of it.
+func (p *Protocols) sent(local, remote tcpip.Address, net tcpip.NetworkProtocolNumber, pkt *gvstack.PacketBuffer) bool {
+	h, ok := pkt.Data().PullUp(8)
+	if !ok {
+		return false
+	}
+	segment := header.TCP(h)
+	id := gvstack.TransportEndpointID{LocalPort: segment.SourcePort(), LocalAddress: local, RemotePort: segment.DestinationPort(), RemoteAddress: remote}
+	raw, ok := p.stack.FindTransportEndpoint(net, tcp.ProtocolNumber, id, pkt.NICID).(*tcp.Endpoint)
+	return ok && raw.EndpointState() != tcp.StateListen && underWay(raw, segment.SequenceNumber())
 }
 
 // narrowPath is a "packet too big" with an MTU that can be believed.
