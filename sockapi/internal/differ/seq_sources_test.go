@@ -164,6 +164,24 @@ var sourceSequences = []sequence{
 		a.sendFrom(own4, p.addr())
 		p.expectFrom()
 	}},
+	{name: "from a broadcast address by a control item", run: func(s *script) {
+		r := s.receiver("r")
+		a := s.datagram("a")
+		for _, ip := range []string{"127.255.255.255", "192.0.2.255", "255.255.255.255", "127.0.0.0", "192.0.2.0", "224.0.0.1", "127.255.255.254"} {
+			a.sendFrom(ip, r.addr())
+			a.sendFrom(ip, s.filtered(9))
+		}
+		r.recv(9, 0)
+		r.recv(9, 0)
+		a.sendto("x", r.addr(), 0)
+		b := s.datagram("b")
+		b.bind(at("127.255.255.255", 0))
+		b.sendto("y", r.addr(), 0)
+		b.connect(r.addr())
+		b.sockname()
+		r.recv(9, 0)
+		r.recv(9, 0)
+	}},
 	{name: "source of a connection to another loopback address", run: func(s *script) {
 		for _, to := range []string{"127.3.2.1", "127.0.0.1", "127.255.255.254"} {
 			a := s.datagram("a")

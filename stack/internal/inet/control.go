@@ -186,7 +186,8 @@ func (d *datagram) packetInfo4(nic uint32, addr []byte, out *outgoing) error {
 		if isMulticast(out.src) || out.src == header.IPv4Broadcast {
 			return endpoint.EINVAL
 		}
-		if !d.has(flagFreeBind|flagTransparent) && d.p.stack.CheckLocalAddress(0, header.IPv4ProtocolNumber, out.src) == 0 {
+		own := d.p.stack.CheckLocalAddress(0, header.IPv4ProtocolNumber, out.src) != 0 && !d.p.isBroadcast(out.src)
+		if !own && !d.has(flagFreeBind|flagTransparent) {
 			return endpoint.ENETUNREACH // no route has that source
 		}
 	}

@@ -84,6 +84,7 @@ type binding struct {
 
 	// Chosen by Bind, hence kept when the peer is removed.
 	boundAddr, boundPort bool
+	noSource             bool // local is a group or a broadcast address, which nothing is sent from
 }
 
 // netSet is a set of network protocols.

@@ -32,6 +32,7 @@ func (d *datagram) Bind(a endpoint.Addr) error {
 	}
 	b.nets = d.nets(isMapped(fa.Addr))
 	b.local = unmap(fa.Addr)
+	b.noSource = isMulticast(b.local) || d.p.isBroadcast(b.local)
 	if b.boundAddr = b.local.Len() != 0; b.local.Len() == header.IPv6AddressSize {
 		b.nets = net6
 	}
@@ -126,6 +127,11 @@ func isMulticast(a tcpip.Address) bool {
 	return header.IsV4MulticastAddress(a) || header.IsV6MulticastAddress(a)
 }
 
+// isBroadcast reports whether an address is a broadcast address of IPv4.
+func (p *Protocols) isBroadcast(a tcpip.Address) bool {
+	return a == header.IPv4Broadcast || a.Len() == header.IPv4AddressSize && p.stack.IsSubnetBroadcast(0, header.IPv4ProtocolNumber, a)
+}
+
 // checkOwn refuses an address that is none of the stack's. Any group and any
 // broadcast address may be bound, to receive what is sent there.
 func (d *datagram) checkOwn(nic tcpip.NICID, local tcpip.Address) error {
@@ -212,7 +218,7 @@ func (d *datagram) setPeer(fa tcpip.FullAddress) error {
 		return endpoint.EACCES
 	}
 	if b.local.Len() == 0 || !b.boundAddr {
-		b.local = source
+		b.local, b.noSource = source, false
 	}
 	if b.local.Len() == header.IPv4AddressSize {
 		b.nets = net4
@@ -277,7 +283,7 @@ func (d *datagram) disconnect() error {
 	_ = d.ops.SetBindToDevice(0)
 	b.nic = 0
 	if !b.boundAddr {
-		b.local = tcpip.Address{}
+		b.local, b.noSource = tcpip.Address{}, false
 		b.nets = d.nets(d.has(flagBound4))
 	}
 	d.forgetRoute()

@@ -120,7 +120,7 @@ func (d *datagram) unregister() {
 		t.take(d, b.port)
 		b.port, b.connected, b.peer = 0, false, tcpip.FullAddress{}
 		if !b.boundAddr {
-			b.local = tcpip.Address{}
+			b.local, b.noSource = tcpip.Address{}, false
 		}
 		b.nic = 0
 		d.where.Store(&b)

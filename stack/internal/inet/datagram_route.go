@@ -49,7 +49,7 @@ func (d *datagram) findRoute(b *binding, to tcpip.FullAddress, items outgoing) (
 	if items.nic != 0 {
 		key.nic = items.nic
 	}
-	if key.local.Len() != to.Addr.Len() || isMulticast(key.local) || key.local == header.IPv4Broadcast {
+	if key.local.Len() != to.Addr.Len() || b.noSource {
 		if key.local.Len() != 0 && key.local.Len() != to.Addr.Len() { // of the other version
 			if to.Addr.Len() == header.IPv6AddressSize {
 				return way{}, endpoint.EAFNOSUPPORT // ip6_dst_lookup_tail
