@@ -201,7 +201,8 @@ func (s *script) step(call string, do func() string) {
 	}
 }
 
-// again reports whether a result says that the call may have come too early.
+// again reports whether a result says that the call may have come too early: ours
+// gives a port back on another goroutine.
 func again(result string) bool {
 	return strings.HasPrefix(result, "EAGAIN") || result == "EADDRINUSE" || strings.HasPrefix(result, "EALREADY") || strings.HasPrefix(result, "state ") || strings.HasPrefix(result, "queues ")
 }

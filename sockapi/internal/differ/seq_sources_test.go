@@ -177,6 +177,7 @@ var sourceSequences = []sequence{
 		b := s.datagram("b")
 		b.bind(at("127.255.255.255", 0))
 		b.sendto("y", r.addr(), 0)
+		b.sendto("z", s.any(9), 0)
 		b.connect(r.addr())
 		b.sockname()
 		r.recv(9, 0)

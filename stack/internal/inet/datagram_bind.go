@@ -37,8 +37,10 @@ func (d *datagram) Bind(a endpoint.Addr) error {
 		b.nets = net6
 	}
 	b.nic = 0
-	if err := d.checkOwn(fa.NIC, b.local); err != nil {
-		return err
+	if !b.noSource { // which may be bound, to receive what is sent there
+		if err := d.checkOwn(fa.NIC, b.local); err != nil {
+			return err
+		}
 	}
 	if twice {
 		return endpoint.EINVAL
@@ -132,13 +134,9 @@ func (p *Protocols) isBroadcast(a tcpip.Address) bool {
 	return a == header.IPv4Broadcast || a.Len() == header.IPv4AddressSize && p.stack.IsSubnetBroadcast(0, header.IPv4ProtocolNumber, a)
 }
 
-// checkOwn refuses an address that is none of the stack's. Any group and any
-// broadcast address may be bound, to receive what is sent there.
+// checkOwn refuses an address that is none of the stack's.
 func (d *datagram) checkOwn(nic tcpip.NICID, local tcpip.Address) error {
-	if local.Len() == 0 || isMulticast(local) || local == header.IPv4Broadcast {
-		return nil
-	}
-	if d.has(flagFreeBind | flagTransparent) {
+	if local.Len() == 0 || d.has(flagFreeBind|flagTransparent) {
 		return nil
 	}
 	if nic == 0 && needsScopeAddress(local) {
@@ -148,7 +146,7 @@ func (d *datagram) checkOwn(nic tcpip.NICID, local tcpip.Address) error {
 	if net == header.IPv4ProtocolNumber {
 		nic = 0 // netstack would look at the interface alone
 	}
-	if d.p.stack.CheckLocalAddress(nic, net, local) != 0 || d.p.stack.IsSubnetBroadcast(nic, net, local) {
+	if d.p.stack.CheckLocalAddress(nic, net, local) != 0 {
 		return nil
 	}
 	return endpoint.EADDRNOTAVAIL
@@ -259,7 +257,7 @@ func (d *datagram) anyAddress(usual tcpip.Address, b *binding, items outgoing) t
 	case d.af != endpoint.AF_INET:
 	case items.src.Len() != 0:
 		return items.src
-	case b.local.Len() == header.IPv4AddressSize && !isMulticast(b.local):
+	case b.local.Len() == header.IPv4AddressSize && !b.noSource:
 		return b.local
 	case nic != 0:
 		if main, err := d.p.stack.GetMainNICAddress(nic, header.IPv4ProtocolNumber); err == nil && main.Address.Len() != 0 {

@@ -58,7 +58,7 @@ func (r *errorReader) DeliverTransportError(local, remote tcpip.Address, net tcp
 	switch {
 	case p == nil:
 	case err.Kind() == gvstack.PacketTooBigTransportError:
-		if trans == tcp.ProtocolNumber && !p.sent(local, remote, net, pkt) {
+		if trans == tcp.ProtocolNumber && !p.believes(local, remote, net, pkt) {
 			return
 		}
 		r.TransportDispatcher.DeliverTransportError(local, remote, net, trans, believable(err, net), pkt)
@@ -67,9 +67,9 @@ func (r *errorReader) DeliverTransportError(local, remote tcpip.Address, net tcp
 	}
 }
 
-// sent reports whether a segment that a message is about is under way: in pkt is
-// what came back of it.
-func (p *Protocols) sent(local, remote tcpip.Address, net tcpip.NetworkProtocolNumber, pkt *gvstack.PacketBuffer) bool {
+// believes reports whether a message that a segment was too long counts, as in
+// tcpFailed: in pkt is what came back of the segment.
+func (p *Protocols) believes(local, remote tcpip.Address, net tcpip.NetworkProtocolNumber, pkt *gvstack.PacketBuffer) bool {
 	h, ok := pkt.Data().PullUp(8)
 	if !ok {
 		return false
@@ -77,7 +77,11 @@ func (p *Protocols) sent(local, remote tcpip.Address, net tcpip.NetworkProtocolN
 	segment := header.TCP(h)
 	id := gvstack.TransportEndpointID{LocalPort: segment.SourcePort(), LocalAddress: local, RemotePort: segment.DestinationPort(), RemoteAddress: remote}
 	raw, ok := p.stack.FindTransportEndpoint(net, tcp.ProtocolNumber, id, pkt.NICID).(*tcp.Endpoint)
-	return ok && raw.EndpointState() != tcp.StateListen && underWay(raw, segment.SequenceNumber())
+	if !ok || raw.EndpointState() == tcp.StateListen || !underWay(raw, segment.SequenceNumber()) {
+		return false
+	}
+	t := p.owners.find(raw)
+	return t == nil || t.believesMTU(net, raw.EndpointState())
 }
 
 // narrowPath is a "packet too big" with an MTU that can be believed.

@@ -102,7 +102,8 @@ func ipOptions() []option {
 				return nil
 			})},
 		{level: level, name: endpoint.IP_MINTTL, symbol: "IP_MINTTL", on: onAll,
-			get: getByte(func(o target) int { return o.leastHops(header.IPv4ProtocolNumber) }),
+			note: leastHopsNote,
+			get:  getByte(func(o target) int { return o.leastHops(header.IPv4ProtocolNumber) }),
 			set: setByte(func(o target, v, size int) error {
 				if size < 1 {
 					return endpoint.EINVAL
@@ -283,6 +284,8 @@ func mttl4(s *ipSettings) *atomic.Int32    { return &s.mttl }
 func unicast4(s *ipSettings) *atomic.Int32 { return &s.uni4 }
 
 const recvErrNote = "on a TCP connection errors are pending at once; what ended an attempt to connect is in the error queue"
+
+const leastHopsNote = "a TCP connection has it until its socket is closed"
 
 // leastHops is IP_MINTTL or IPV6_MINHOPCOUNT.
 func (o target) leastHops(net tcpip.NetworkProtocolNumber) int {

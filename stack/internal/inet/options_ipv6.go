@@ -134,8 +134,9 @@ func ipv6Options() []option {
 				return nil
 			})},
 		{level: level, name: endpoint.IPV6_MINHOPCOUNT, symbol: "IPV6_MINHOPCOUNT", on: onAll6,
-			get: getInt(func(o target) int { return o.leastHops(header.IPv6ProtocolNumber) }),
-			set: setInt(func(o target, v int) error { return o.setLeastHops(header.IPv6ProtocolNumber, v) })},
+			note: leastHopsNote,
+			get:  getInt(func(o target) int { return o.leastHops(header.IPv6ProtocolNumber) }),
+			set:  setInt(func(o target, v int) error { return o.setLeastHops(header.IPv6ProtocolNumber, v) })},
 		{level: level, name: endpoint.IPV6_UNICAST_IF, symbol: "IPV6_UNICAST_IF", on: onAll6,
 			note: "the index is in network byte order; datagram sockets, of a TCP socket it is only kept, as on Linux",
 			get: func(o target, buf []byte) (int, error) {

@@ -40,7 +40,8 @@ func NewTCP(s *gvstack.Stack) gvstack.TransportProtocol {
 }
 
 // QueuePacket takes a segment for an endpoint. One for a connection that waits
-// to be accepted is not looked at: that the connection began with was.
+// to be accepted is not looked at: that the connection began with was. Nor is one
+// for a connection whose socket is closed.
 func (t *tcpProtocol) QueuePacket(ep gvstack.TransportEndpoint, id gvstack.TransportEndpointID, pkt *gvstack.PacketBuffer) {
 	if p := t.p.Load(); p != nil {
 		if p.farChecks.Load() && p.tooFar(ep, pkt) {

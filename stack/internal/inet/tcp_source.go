@@ -21,7 +21,7 @@ func loopbackSource(remote tcpip.Address) tcpip.Address {
 
 // connectFrom connects a netstack endpoint, from the right source.
 func (t *tcpEndpoint) connectFrom(raw *tcp.Endpoint, to tcpip.FullAddress) tcpip.Error {
-	if t.has(flagNoRouter) && !t.has(flagConnecting) && t.p.behindRouter(to) {
+	if t.has(flagNoRouter) && !t.has(flagConnecting) && t.behindRouter(raw, to) {
 		return &tcpip.ErrNetworkUnreachable{}
 	}
 	source := loopbackSource(unmap(to.Addr))
@@ -37,12 +37,16 @@ func (t *tcpEndpoint) connectFrom(raw *tcp.Endpoint, to tcpip.FullAddress) tcpip
 }
 
 // behindRouter reports whether an address of IPv4 is reached by a router.
-func (p *Protocols) behindRouter(to tcpip.FullAddress) bool {
+func (t *tcpEndpoint) behindRouter(raw *tcp.Endpoint, to tcpip.FullAddress) bool {
 	remote := unmap(to.Addr)
 	if remote.Len() != header.IPv4AddressSize {
 		return false
 	}
-	r, err := p.stack.FindRoute(to.NIC, tcpip.Address{}, remote, header.IPv4ProtocolNumber, false)
+	nic := to.NIC
+	if nic == 0 {
+		nic = tcpip.NICID(raw.SocketOptions().GetBindToDevice())
+	}
+	r, err := t.p.stack.FindRoute(nic, tcpip.Address{}, remote, header.IPv4ProtocolNumber, false)
 	if err != nil {
 		return false
 	}
