@@ -18,6 +18,21 @@ type liar struct {
 	shutdown1 bool // shutdown says EINVAL
 	deaf      bool // poll never says POLLOUT
 	short     bool // a receive says one byte less
+	twice     bool // bind picks the port that it picked before
+
+	picked uint16
+}
+
+func (l *liar) bind(h handle, a endpoint.Addr) error {
+	picks := a.Port == 0
+	if picks && l.twice {
+		a.Port = l.picked
+	}
+	err := l.ours.bind(h, a)
+	if now, e := l.getsockname(h); picks && e == nil {
+		l.picked = now.Port
+	}
+	return err
 }
 
 func (l *liar) shutdown(h handle, how int) error {
@@ -60,7 +75,7 @@ func playLiar(t *testing.T, q sequence, l liar, want []entry) []entry {
 		t.Fatal(err)
 	}
 	l.ours = o
-	log, err := playOn(q, &l, want)
+	log, err := playOn(q, &l, want, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,6 +116,73 @@ func TestLiarsAreCaught(t *testing.T) {
 	} {
 		if got := playLiar(t, aSequence, l, want); slices.Equal(got, want) {
 			t.Errorf("a wrong %s is not noticed", name)
+		}
+	}
+}
+
+// A sequence is played again where a picked port has been seen before, and what
+// comes of it every time counts.
+func TestPortsPickedTwice(t *testing.T) {
+	for name, run := range map[string]func(*script){
+		"one that is closed": func(s *script) {
+			a, closed := s.stream("a"), s.closedPort(endpoint.SOCK_STREAM)
+			a.bind(s.lo(0))
+			a.sockname()
+			a.connect(closed)
+		},
+		"that of a socket that is gone": func(s *script) {
+			a, b := s.stream("a"), s.stream("b")
+			a.bind(s.lo(0))
+			a.sockname()
+			a.close()
+			b.bind(s.lo(0))
+			b.sockname()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := sequence{name: "proof", af: endpoint.AF_INET, run: run}
+			tries := 0
+			side := func(twice int) func() (sockets, error) {
+				tries = 0
+				return func() (sockets, error) {
+					tries++
+					o, err := newOurs()
+					return &liar{ours: o, twice: tries <= twice}, err
+				}
+			}
+			want, err := play(q, side(0), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if log, err := play(q, side(2), want); err != nil || tries != 3 || !slices.Equal(log, want) {
+				t.Errorf("%d tries, %v\n%s\nwant three and\n%s", tries, err, text(log), text(want))
+			}
+			if log, err := play(q, side(100), want); err != nil || slices.Equal(log, want) {
+				t.Errorf("a port is picked twice every time, and nobody notices: %v\n%s", err, text(log))
+			}
+		})
+	}
+}
+
+// So it is where only the names of ports differ: a socket that keeps its port by
+// chance, or one that nobody looked at.
+func TestOnlyPortsDiffer(t *testing.T) {
+	q := sequence{name: "proof", af: endpoint.AF_INET, run: func(s *script) {
+		a := s.stream("a")
+		a.bind(s.lo(0))
+		a.sockname()
+	}}
+	tries := 0
+	side := func() (sockets, error) { tries++; return newOurs() }
+	want, err := play(q, side, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for result, n := range map[string]int{want[2].result: 1, "127.0.0.1:p2": 5, "127.0.0.1:closed": 5, "127.0.0.2:p2": 1, "127.0.0.1:named": 1} {
+		tries, want[2].result = 0, result
+		log, err := play(q, side, want)
+		if err != nil || tries != n || log[2].result != "127.0.0.1:p1" {
+			t.Errorf("%q was expected: %d tries, %v, want %d\n%s", result, tries, err, n, text(log))
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -55,6 +56,12 @@ func (e entry) is(want entry) bool {
 	return e == want
 }
 
+// A pickedPort is the name of a port that the system chose.
+var pickedPort = regexp.MustCompile(`\b(p[0-9]+|closed)\b`)
+
+// butPorts is the entry where all picked ports have one name.
+func (e entry) butPorts() string { return pickedPort.ReplaceAllString(e.String(), "p") }
+
 func parseEntry(line string) (entry, bool) {
 	call, rest, ok := strings.Cut(line, " -> ")
 	if !ok {
@@ -80,6 +87,7 @@ type script struct {
 	typ    int
 	mapped bool
 	want   []entry // what is expected; nil if that is not known
+	again  bool    // what chance decides is played again
 
 	log      []entry
 	socks    []*sock
@@ -96,26 +104,29 @@ type script struct {
 // A stop ends a script that cannot go on.
 type stop struct{ reason string }
 
-// errChance is why a sequence is played again: see lookAtPorts.
-var errChance = errors.New("a port that was picked is one that another socket has had, whenever this is played")
+// errChance is why a sequence is played again: a port that was picked is one that
+// had been seen before. Ports are known by the order in which they are seen.
+var errChance = errors.New("a port was picked twice")
 
-// play plays a sequence on a new side.
+// play plays a sequence on a new side. What chance decides is tried again, and
+// what comes of the last try counts.
 func play(q sequence, side func() (sockets, error), want []entry) (log []entry, err error) {
-	for range 5 {
+	for try := range 5 {
 		net, err := side()
 		if err != nil {
 			return nil, err
 		}
-		if log, err = playOn(q, net, want); err != errChance {
+		if log, err = playOn(q, net, want, try < 4); err != errChance {
 			return log, err
 		}
 	}
-	return log, errChance
+	panic("unreachable")
 }
 
-// playOn plays a sequence on a side.
-func playOn(q sequence, side sockets, want []entry) (log []entry, err error) {
-	s := &script{net: side, af: q.af, typ: q.typ, mapped: q.mapped, want: want, ports: map[uint16]string{0: "0"}, since: map[uint16]int{}, autos: map[string]string{}, patience: patience}
+// playOn plays a sequence on a side. With again, it ends with errChance where
+// ports are in another order by chance.
+func playOn(q sequence, side sockets, want []entry, again bool) (log []entry, err error) {
+	s := &script{net: side, af: q.af, typ: q.typ, mapped: q.mapped, want: want, again: again, ports: map[uint16]string{0: "0"}, since: map[uint16]int{}, autos: map[string]string{}, patience: patience}
 	if q.patience != 0 {
 		s.patience = q.patience
 	}
@@ -181,7 +192,7 @@ func (s *script) step(call string, do func() string) {
 	}
 	end := time.Now().Add(s.patience)
 	result := do()
-	for want != nil && again(result) && result != want.result && time.Now().Before(end) {
+	for want != nil && early(result) && result != want.result && time.Now().Before(end) {
 		s.pause(end)
 		result = do()
 	}
@@ -194,16 +205,20 @@ func (s *script) step(call string, do func() string) {
 	}
 	s.settle() // also what changes no readiness is under way
 	e.ready = s.changes()
-	s.lookAtPorts(call)
+	if s.pickedTwice(call) || want != nil && e != *want && e.butPorts() == want.butPorts() {
+		if s.again {
+			panic(errChance)
+		}
+	}
 	s.log = append(s.log, e)
 	if want != nil && e != *want && !s.differs {
 		s.differs, s.patience = true, impatience
 	}
 }
 
-// again reports whether a result says that the call may have come too early: ours
+// early reports whether a result says that the call may have come too early: ours
 // gives a port back on another goroutine.
-func again(result string) bool {
+func early(result string) bool {
 	return strings.HasPrefix(result, "EAGAIN") || result == "EADDRINUSE" || strings.HasPrefix(result, "EALREADY") || strings.HasPrefix(result, "state ") || strings.HasPrefix(result, "queues ")
 }
 
@@ -271,10 +286,11 @@ func (s *script) settle() {
 	}
 }
 
-// lookAtPorts looks which ports sockets have got by a step. Ports are known by
-// the order in which they were seen, so one that is picked must not be, by chance,
-// one that had been seen before.
-func (s *script) lookAtPorts(call string) {
+// pickedTwice looks at the ports that sockets have got by a step, and reports
+// whether one that was picked had been seen before.
+func (s *script) pickedTwice(call string) bool {
+	asked := strings.Contains(call, ".bind(") && !strings.Contains(call, ":0)") // for a known port
+	twice := false
 	for _, k := range s.socks {
 		if k.closed {
 			continue
@@ -286,10 +302,11 @@ func (s *script) lookAtPorts(call string) {
 		port, before := int(a.Port), k.port
 		k.port = port
 		since, known := s.since[a.Port]
-		if port != before && before >= 0 && known && since < len(s.log) && !strings.Contains(call, ".bind(") {
-			panic(errChance)
+		if port != before && before >= 0 && known && since < len(s.log) && !asked {
+			twice = true
 		}
 	}
+	return twice
 }
 
 // settleLooks is how many looks in a row must see the same. The kernel's
@@ -316,8 +333,10 @@ func (s *script) changes() string {
 	return b.String()
 }
 
-// nameIt gives a port a name before it is seen.
-func (s *script) nameIt(port uint16, name string) { s.ports[port], s.since[port] = name, len(s.log) }
+// nameIt gives a port a name before the step that shows it.
+func (s *script) nameIt(port uint16, name string) {
+	s.ports[port], s.since[port] = name, len(s.log)-1
+}
 
 func (s *script) portText(port uint16) string {
 	name, ok := s.ports[port]
@@ -332,7 +351,7 @@ func (s *script) portText(port uint16) string {
 			}
 		}
 		name = "p" + strconv.Itoa(n)
-		s.nameIt(port, name)
+		s.ports[port], s.since[port] = name, len(s.log)
 	}
 	return name
 }
