@@ -1,5 +1,7 @@
 package differ
 
+import "usersock/sockapi"
+
 // wireSequences are about TCP and the scripted peer.
 var wireSequences = []sequence{
 	{name: "active open", run: func(s *script) {
@@ -110,6 +112,13 @@ var wireSequences = []sequence{
 		a.state()
 		a.connect(p.addr())
 	}},
+	{name: "simultaneous open and reset, together", run: func(s *script) {
+		a, p := synSent(s)
+		p.sendTogether("SYN", "RST")
+		a.errno()
+		a.state()
+		a.connect(p.addr())
+	}},
 	{name: "simultaneous close", run: func(s *script) {
 		a, p := closing(s)
 		a.state("CLOSING")
@@ -181,6 +190,41 @@ var wireSequences = []sequence{
 		p.send("RST|ACK", "")
 		a.recv(1, 0)
 		a.errno()
+	}},
+	{name: "end and reset, together", run: func(s *script) {
+		a, p := established(s)
+		p.sendTogether("FIN|ACK", "RST|ACK")
+		a.recv(1, 0)
+		a.errno()
+		a.recv(1, 0)
+	}},
+	{name: "end and reset in FIN-WAIT-1, together", run: func(s *script) {
+		a, p := finWait1(s)
+		p.sendTogether("FIN|ACK", "RST|ACK")
+		a.recv(1, 0)
+		a.errno()
+		a.recv(1, 0)
+	}},
+	{name: "end and reset in FIN-WAIT-2, together", run: func(s *script) {
+		a, p := finWait2(s)
+		p.sendTogether("FIN|ACK", "RST|ACK")
+		a.recv(1, 0)
+		a.errno()
+		a.recv(1, 0)
+	}},
+	{name: "time-out in CLOSE-WAIT", run: func(s *script) {
+		a, p := established(s)
+		p.send("FIN|ACK", "last")
+		a.set(tcpUserTimeout, 50)
+		a.send("x", 0)
+		a.on("wait for the end", func() string {
+			s.net.await(a.h, sockapi.POLLERR, patience)
+			return "ok"
+		})
+		a.recv(9, 0)
+		a.recv(9, 0)
+		a.errno()
+		a.recv(9, 0)
 	}},
 	{name: "data in FIN-WAIT-1", run: func(s *script) {
 		a, p := finWait1(s)

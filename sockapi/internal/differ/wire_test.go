@@ -344,6 +344,26 @@ func (p *peer) segment(call, flags, data string, ack uint32) {
 	if data != "" {
 		call += fmt.Sprintf(" %q", data)
 	}
+	p.s.step(call, func() string {
+		p.w.inject(p.packet(flags, data, ack))
+		return "ok"
+	})
+}
+
+// sendTogether sends two segments, the second before the first has had an effect.
+// Neither acknowledges the last packet that was expected.
+func (p *peer) sendTogether(first, second string) {
+	p.s.step("peer sends "+first+" and "+second+" together", func() string {
+		packets := [][]byte{p.packet(first, "", p.before), p.packet(second, "", p.before)}
+		for _, b := range packets {
+			p.w.inject(b)
+		}
+		return "ok"
+	})
+}
+
+// packet makes the next segment.
+func (p *peer) packet(flags, data string, ack uint32) []byte {
 	bits := 0
 	for name := range strings.SplitSeq(flags, "|") {
 		for _, f := range tcpFlags {
@@ -352,34 +372,31 @@ func (p *peer) segment(call, flags, data string, ack uint32) {
 			}
 		}
 	}
-	p.s.step(call, func() string {
-		b := make([]byte, 20, 24+len(data))
-		binary.BigEndian.PutUint16(b, p.port)
-		binary.BigEndian.PutUint16(b[2:], p.ownPort)
-		binary.BigEndian.PutUint32(b[4:], p.nxt)
-		if bits&tcpACK != 0 {
-			binary.BigEndian.PutUint32(b[8:], ack)
-		}
-		b[13] = byte(bits)
-		binary.BigEndian.PutUint16(b[14:], 60000)
-		if bits&tcpURG != 0 {
-			binary.BigEndian.PutUint16(b[18:], uint16(len(data)))
-		}
-		if bits&tcpSYN != 0 {
-			b = append(b, 2, 4, 1400>>8, 1400&255) // the maximum segment size
-		}
-		b[12] = byte(len(b) / 4 << 4)
-		b = append(b, data...)
-		p.nxt += uint32(len(data))
-		if bits&tcpSYN != 0 {
-			p.nxt++
-		}
-		if bits&tcpFIN != 0 {
-			p.nxt++
-		}
-		p.w.inject(buildIP(p.ip, p.own, protoTCP, b, 16))
-		return "ok"
-	})
+	b := make([]byte, 20, 24+len(data))
+	binary.BigEndian.PutUint16(b, p.port)
+	binary.BigEndian.PutUint16(b[2:], p.ownPort)
+	binary.BigEndian.PutUint32(b[4:], p.nxt)
+	if bits&tcpACK != 0 {
+		binary.BigEndian.PutUint32(b[8:], ack)
+	}
+	b[13] = byte(bits)
+	binary.BigEndian.PutUint16(b[14:], 60000)
+	if bits&tcpURG != 0 {
+		binary.BigEndian.PutUint16(b[18:], uint16(len(data)))
+	}
+	if bits&tcpSYN != 0 {
+		b = append(b, 2, 4, 1400>>8, 1400&255) // the maximum segment size
+	}
+	b[12] = byte(len(b) / 4 << 4)
+	b = append(b, data...)
+	p.nxt += uint32(len(data))
+	if bits&tcpSYN != 0 {
+		p.nxt++
+	}
+	if bits&tcpFIN != 0 {
+		p.nxt++
+	}
+	return buildIP(p.ip, p.own, protoTCP, b, 16)
 }
 
 // datagram sends a UDP datagram.

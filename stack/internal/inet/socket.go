@@ -69,10 +69,7 @@ const (
 	flagReusePort // SO_REUSEPORT of a TCP socket
 	flagNoRouter  // SO_DONTROUTE
 	flagNoPort    // IP_BIND_ADDRESS_NO_PORT
-
-	flagPeerEnded  // the peer's end came before its reset, see tcp_arrival.go
-	flagPeerOpened // the peer opened at the same time before its reset
-	flagLeft       // it may have left a connection in TIME-WAIT behind
+	flagLeft      // it may have left a connection in TIME-WAIT behind
 
 	// Of datagram sockets.
 	flagFreeBind    // IP_FREEBIND or IPV6_FREEBIND

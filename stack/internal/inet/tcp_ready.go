@@ -161,8 +161,8 @@ func (t *tcpEndpoint) failure(err tcpip.Error) endpoint.Errno {
 			return endpoint.ECONNABORTED // by AbortLocal or End, as tcp_abort of Linux
 		}
 	case *tcpip.ErrConnectionRefused:
-		if t.has(flagPeerOpened) {
-			return endpoint.ECONNRESET
+		if peerOpened(t.raw.Load()) {
+			return endpoint.ECONNRESET // only an attempt in SYN-SENT is refused, see tcp_reset of Linux
 		}
 	case *tcpip.ErrConnectionAborted:
 		return endpoint.ECONNRESET // data came after the end of both directions

@@ -89,9 +89,9 @@ func (noBytes) Write([]byte) (int, error) { return 0, errNoRoom }
 // recvErrno turns an error of netstack's Read into tcp_recvmsg's: nil at the
 // end of the stream, after a pending error has been reported once.
 func (t *tcpEndpoint) recvErrno(raw *tcp.Endpoint, err tcpip.Error) error {
-	if t.has(flagPeerEnded) && raw.EndpointState() == tcp.StateError && !t.closed.Load() {
+	if raw.EndpointState() == tcp.StateError && !t.closed.Load() && peerEnded(raw) {
 		t.drain(raw) // for SO_ERROR
-		return nil
+		return nil   // the end is read for ever (SOCK_DONE of Linux)
 	}
 	switch err.(type) {
 	case *tcpip.ErrWouldBlock:

@@ -102,7 +102,7 @@ func (t *tcpEndpoint) renew(old *tcp.Endpoint, at tcpip.FullAddress, forget uint
 	}
 	t.p.ports.renew(t, old, raw, at)
 	t.soft.Store(nil)
-	t.set(forget|flagUnnamed|flagPeerEnded|flagPeerOpened, false)
+	t.set(forget|flagUnnamed, false)
 	if t.closed.Load() {
 		t.p.owners.remove(raw)
 		raw.Close()

@@ -2,7 +2,6 @@ package inet
 
 import (
 	"math"
-	"reflect"
 	"sync/atomic"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -12,39 +11,7 @@ import (
 )
 
 // How much of what was sent is unacknowledged, and how much has not left yet:
-// SIOCOUTQ, TCP_NOTSENT_LOWAT, and which ICMP errors are to be believed.
-//
-// Netstack knows and has no call that tells. Its probe would, but copies the
-// state of every connection at every segment. So the three numbers are read
-// where they are, under the endpoint's lock, which is public: whoever does not ask
-// pays nothing. A netstack that keeps them elsewhere makes the answer Unknown and
-// TCP_NOTSENT_LOWAT without effect; TestSendQueueIsThere fails then.
-
-// Places of the numbers, from tcp.Endpoint on.
-var (
-	sendUsed   = fieldOf[tcp.Endpoint]("sndQueueInfo", "SndBufUsed")
-	sender     = fieldOf[tcp.Endpoint]("snd")
-	senderUna  = fieldOf[tcp.Endpoint]("snd", "SndUna")
-	senderNext = fieldOf[tcp.Endpoint]("snd", "SndNxt")
-	attempt    = fieldOf[tcp.Endpoint]("h")
-	attemptISS = fieldOf[tcp.Endpoint]("h", "iss")
-)
-
-// fieldOf is the place of a field in nested structs, reached through pointers too;
-// nil if there is none.
-func fieldOf[T any](path ...string) (index []int) {
-	for at := reflect.TypeFor[T](); len(path) > 0; path = path[1:] {
-		if at.Kind() == reflect.Pointer {
-			at = at.Elem()
-		}
-		f, ok := at.FieldByName(path[0])
-		if !ok {
-			return nil
-		}
-		index, at = append(index, f.Index...), f.Type
-	}
-	return index
-}
+// SIOCOUTQ and TCP_NOTSENT_LOWAT. See tcp_inside.go for where it is known.
 
 // sendQueue is what waits in a connection's send queue, in bytes.
 type sendQueue struct {
@@ -60,7 +27,7 @@ func sendQueueOf(raw *tcp.Endpoint) (q sendQueue, ok bool) {
 	}
 	raw.LockUser()
 	defer raw.UnlockUser()
-	e := reflect.ValueOf(raw).Elem()
+	e := inside(raw)
 	if e.FieldByIndex(sender).IsNil() {
 		return q, false
 	}
@@ -68,26 +35,6 @@ func sendQueueOf(raw *tcp.Endpoint) (q sendQueue, ok bool) {
 	inFlight := uint32(e.FieldByIndex(senderNext).Uint()) - uint32(e.FieldByIndex(senderUna).Uint())
 	q.unsent = max(0, q.used-int(inFlight))
 	return q, true
-}
-
-// underWay reports whether a segment with the sequence number seq may wait to be
-// acknowledged, which tcp_v4_err of Linux asks (RFC 5927, section 4.1): it may where
-// netstack does not show.
-func underWay(raw *tcp.Endpoint, seq uint32) bool {
-	if senderUna == nil || senderNext == nil || attemptISS == nil {
-		return true
-	}
-	raw.LockUser()
-	defer raw.UnlockUser()
-	e := reflect.ValueOf(raw).Elem()
-	switch {
-	case !e.FieldByIndex(sender).IsNil():
-		una := uint32(e.FieldByIndex(senderUna).Uint())
-		return seq-una <= uint32(e.FieldByIndex(senderNext).Uint())-una
-	case !e.FieldByIndex(attempt).IsNil():
-		return seq-uint32(e.FieldByIndex(attemptISS).Uint()) <= 1
-	}
-	return true
 }
 
 // unacknowledged is SIOCOUTQ: the end of the stream counts as a byte.

@@ -9,15 +9,10 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
-// What netstack's TCP does not look at, or does not keep, of segments that come:
-// its protocol is wrapped here where they come in, which costs a call each.
-//
-// IP_MINTTL and IPV6_MINHOPCOUNT, the security of RFC 5082: a segment that comes
-// from too far is dropped.
-//
-// A reset: netstack forgets that the peer's end had come, and takes one in SYN-RECV
-// for a refusal. On Linux the end is read for ever (SOCK_DONE), and the error is
-// SO_ERROR's; and only an attempt in SYN-SENT is refused (tcp_reset).
+// IP_MINTTL and IPV6_MINHOPCOUNT of TCP, the security of RFC 5082: a segment that
+// comes from too far is dropped. Netstack does not look, so its protocol is
+// wrapped here where segments come in. As long as no socket has asked, a segment
+// costs one more call.
 
 // tcpProtocol is netstack's TCP.
 type tcpProtocol struct {
@@ -43,37 +38,11 @@ func NewTCP(s *gvstack.Stack) gvstack.TransportProtocol {
 // to be accepted is not looked at: that the connection began with was. Nor is one
 // for a connection whose socket is closed.
 func (t *tcpProtocol) QueuePacket(ep gvstack.TransportEndpoint, id gvstack.TransportEndpointID, pkt *gvstack.PacketBuffer) {
-	if p := t.p.Load(); p != nil {
-		if p.farChecks.Load() && p.tooFar(ep, pkt) {
-			p.stack.Stats().DroppedPackets.Increment()
-			return
-		}
-		if header.TCP(pkt.TransportHeader().Slice()).Flags()&header.TCPFlagRst != 0 {
-			p.noteReset(ep)
-		}
+	if p := t.p.Load(); p != nil && p.farChecks.Load() && p.tooFar(ep, pkt) {
+		p.stack.Stats().DroppedPackets.Increment()
+		return
 	}
 	t.netstackTCP.QueuePacket(ep, id, pkt)
-}
-
-// noteReset notes in which state a reset comes. Whether it counts does not matter:
-// the notes are looked at when the connection has ended by one.
-func (p *Protocols) noteReset(ep gvstack.TransportEndpoint) {
-	raw, ok := ep.(*tcp.Endpoint)
-	if !ok {
-		return
-	}
-	var bit uint64
-	switch raw.EndpointState() {
-	case tcp.StateClosing, tcp.StateLastAck:
-		bit = flagPeerEnded
-	case tcp.StateSynRecv:
-		bit = flagPeerOpened
-	default:
-		return
-	}
-	if t := p.owners.find(raw); t != nil {
-		t.set(bit, true)
-	}
 }
 
 // tooFar reports whether a segment has passed more routers than the socket it is
