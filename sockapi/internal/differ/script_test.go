@@ -92,7 +92,7 @@ type script struct {
 	log      []entry
 	socks    []*sock
 	ports    map[uint16]string
-	since    map[uint16]int // the step that a port was named in
+	since    map[uint16]int // the step that a port was named in, or first seen at a socket
 	autos    map[string]string
 	patience time.Duration
 	differs  bool // a step had another outcome than expected
@@ -111,7 +111,7 @@ var errChance = errors.New("a port was picked twice")
 // play plays a sequence on a new side. What chance decides is tried again, and
 // what comes of the last try counts.
 func play(q sequence, side func() (sockets, error), want []entry) (log []entry, err error) {
-	for try := range 5 {
+	for try := 0; ; try++ {
 		net, err := side()
 		if err != nil {
 			return nil, err
@@ -120,7 +120,6 @@ func play(q sequence, side func() (sockets, error), want []entry) (log []entry, 
 			return log, err
 		}
 	}
-	panic("unreachable")
 }
 
 // playOn plays a sequence on a side. With again, it ends with errChance where
@@ -205,10 +204,8 @@ func (s *script) step(call string, do func() string) {
 	}
 	s.settle() // also what changes no readiness is under way
 	e.ready = s.changes()
-	if s.pickedTwice(call) || want != nil && e != *want && e.butPorts() == want.butPorts() {
-		if s.again {
-			panic(errChance)
-		}
+	if chance := s.pickedTwice(call) || want != nil && e != *want && e.butPorts() == want.butPorts(); chance && s.again {
+		panic(errChance)
 	}
 	s.log = append(s.log, e)
 	if want != nil && e != *want && !s.differs {
@@ -302,8 +299,12 @@ func (s *script) pickedTwice(call string) bool {
 		port, before := int(a.Port), k.port
 		k.port = port
 		since, known := s.since[a.Port]
-		if port != before && before >= 0 && known && since < len(s.log) && !asked {
-			twice = true
+		switch {
+		case port == 0: // none
+		case known:
+			twice = twice || port != before && before >= 0 && since < len(s.log) && !asked
+		default:
+			s.since[a.Port] = len(s.log)
 		}
 	}
 	return twice
@@ -335,6 +336,9 @@ func (s *script) changes() string {
 
 // nameIt gives a port a name before the step that shows it.
 func (s *script) nameIt(port uint16, name string) {
+	if old, ok := s.ports[port]; ok && old != name && s.again {
+		panic(errChance)
+	}
 	s.ports[port], s.since[port] = name, len(s.log)-1
 }
 
@@ -472,7 +476,10 @@ func (s *script) filtered(port uint16) endpoint.Addr {
 }
 
 // closedPort is a port where no socket is.
-func (s *script) closedPort(typ int) endpoint.Addr {
+func (s *script) closedPort(typ int) endpoint.Addr { return s.unusedPort(typ, "closed") }
+
+// unusedPort is a port where no socket is, by a name.
+func (s *script) unusedPort(typ int, name string) endpoint.Addr {
 	h, err := s.net.socket(s.af, typ, 0)
 	if err == nil {
 		err = s.net.bind(h, s.lo(0))
@@ -482,7 +489,7 @@ func (s *script) closedPort(typ int) endpoint.Addr {
 	}
 	a, _ := s.net.getsockname(h)
 	s.net.close(h)
-	s.nameIt(a.Port, "closed")
+	s.nameIt(a.Port, name)
 	return s.lo(a.Port)
 }
 

@@ -34,8 +34,7 @@ var streamAgain = []sequence{
 	}},
 	{name: "refused from a port that was named", run: func(s *script) {
 		a, other := s.stream("a"), s.stream("other")
-		own := s.closedPort(endpoint.SOCK_STREAM)
-		s.nameIt(own.Port, "own")
+		own := s.unusedPort(endpoint.SOCK_STREAM, "own")
 		closed := s.closedPort(endpoint.SOCK_STREAM)
 		a.bind(own)
 		a.connect(closed)

@@ -76,12 +76,8 @@ func (p *Protocols) believes(local, remote tcpip.Address, net tcpip.NetworkProto
 	}
 	segment := header.TCP(h)
 	id := gvstack.TransportEndpointID{LocalPort: segment.SourcePort(), LocalAddress: local, RemotePort: segment.DestinationPort(), RemoteAddress: remote}
-	raw, ok := p.stack.FindTransportEndpoint(net, tcp.ProtocolNumber, id, pkt.NICID).(*tcp.Endpoint)
-	if !ok || raw.EndpointState() == tcp.StateListen || !underWay(raw, segment.SequenceNumber()) {
-		return false
-	}
-	t := p.owners.find(raw)
-	return t == nil || t.believesMTU(net, raw.EndpointState())
+	raw := p.connection(net, id, pkt.NICID)
+	return raw != nil && underWay(raw, segment.SequenceNumber()) && p.owners.find(raw).believesMTU(net, raw.EndpointState())
 }
 
 // narrowPath is a "packet too big" with an MTU that can be believed.

@@ -50,17 +50,15 @@ func (t *tcpEndpoint) takeSoft(raw *tcp.Endpoint) error {
 // others are forged, or late.
 func (p *Protocols) tcpFailed(e *icmpError) {
 	id := gvstack.TransportEndpointID{LocalPort: e.lport, LocalAddress: e.local, RemotePort: e.rport, RemoteAddress: e.remote}
-	raw, ok := p.stack.FindTransportEndpoint(e.net, tcp.ProtocolNumber, id, e.nic).(*tcp.Endpoint)
-	if !ok {
+	raw := p.connection(e.net, id, e.nic)
+	if raw == nil || !e.own && !underWay(raw, binary.BigEndian.Uint32(e.transport[4:])) {
 		return
 	}
 	state := raw.EndpointState()
 	t := p.owners.find(raw)
 	switch {
-	case state == tcp.StateListen: // which is found where there is no connection
-	case !e.own && !underWay(raw, binary.BigEndian.Uint32(e.transport[4:])):
 	case e.tooBig:
-		if t == nil || t.believesMTU(e.net, state) {
+		if t.believesMTU(e.net, state) {
 			p.learnMTU(e.remote, int(e.info))
 		}
 	case t == nil: // half open, or not accepted yet
@@ -78,11 +76,20 @@ func (p *Protocols) tcpFailed(e *icmpError) {
 	}
 }
 
+// connection finds a connection, or an attempt to make one; nil if there is none.
+func (p *Protocols) connection(net tcpip.NetworkProtocolNumber, id gvstack.TransportEndpointID, nic tcpip.NICID) *tcp.Endpoint {
+	raw, ok := p.stack.FindTransportEndpoint(net, tcp.ProtocolNumber, id, nic).(*tcp.Endpoint)
+	if !ok || raw.EndpointState() == tcp.StateListen { // which is found where there is no connection
+		return nil
+	}
+	return raw
+}
+
 // believesMTU is ip6_sk_accept_pmtu, and tcp_v6_mtu_reduced while an attempt to
 // connect is made, which no path is too narrow for; TCP over IPv4 has no such
-// questions.
+// questions, and a connection without a socket asks none.
 func (t *tcpEndpoint) believesMTU(net tcpip.NetworkProtocolNumber, state tcp.EndpointState) bool {
-	return net == header.IPv4ProtocolNumber ||
+	return t == nil || net == header.IPv4ProtocolNumber ||
 		!connecting(state) && t.storedInt(endpoint.IPPROTO_IPV6, endpoint.IPV6_MTU_DISCOVER, endpoint.IPV6_PMTUDISC_WANT) < endpoint.IPV6_PMTUDISC_INTERFACE
 }
 
