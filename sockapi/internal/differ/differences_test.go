@@ -48,8 +48,10 @@ var byNetstack = []difference{
 
 	// The end of a connection that was shut down for writing before it was made.
 	{"tcp*/shut *, then listening", "c.connect(*)", "EINPROGRESS {l:IN c:IN|OUT|RDHUP}", "EINPROGRESS {l:IN c:OUT}", endAtOnce},
-	{"tcp*/shut for writing, then listening", "p = l.accept()", "from * {l:- p:OUT}", "from * {l:- c:IN|OUT|RDHUP p:OUT}", endAtOnce},
-	{"tcp*/shut both ways, then listening", "p = l.accept()", "from * {l:- p:IN|OUT|HUP|RDHUP}", "from * {l:- c:IN|OUT|RDHUP p:IN|OUT|HUP|RDHUP}", endAtOnce},
+	{"tcp4/shut for writing, then listening", "p = l.accept()", "from 127.0.0.1:p2 {l:- p:OUT}", "from 127.0.0.1:p2 {l:- c:IN|OUT|RDHUP p:OUT}", endAtOnce},
+	{"tcp6/shut for writing, then listening", "p = l.accept()", "from [::1]:p2 {l:- p:OUT}", "from [::1]:p2 {l:- c:IN|OUT|RDHUP p:OUT}", endAtOnce},
+	{"tcp4/shut both ways, then listening", "p = l.accept()", "from 127.0.0.1:p2 {l:- p:IN|OUT|HUP|RDHUP}", "from 127.0.0.1:p2 {l:- c:IN|OUT|RDHUP p:IN|OUT|HUP|RDHUP}", endAtOnce},
+	{"tcp6/shut both ways, then listening", "p = l.accept()", "from [::1]:p2 {l:- p:IN|OUT|HUP|RDHUP}", "from [::1]:p2 {l:- c:IN|OUT|RDHUP p:IN|OUT|HUP|RDHUP}", endAtOnce},
 	{"tcp*/shut for writing, then connected to itself", "a.connect(*)", "EINPROGRESS {a:IN|OUT|HUP|RDHUP}", "EINPROGRESS {a:OUT}", endAtOnce},
 
 	// SYN-RECV of a simultaneous open.
